@@ -1,0 +1,113 @@
+//! Whether the actor of a command may, judged against what stands now: the edge
+//! judged it too, but at an earlier revision.
+
+use chancery_credential::{KeyThumbprint, Revision, SpiffeId, Subject};
+
+use crate::bounds::MAX_REASON_BYTES;
+use crate::command::Command;
+use crate::permission::permission;
+use crate::principal::has_ended;
+use crate::rejection::{Reason, Rejection};
+use crate::role::Roles;
+use crate::stamped::{Actor, Meta, Stamped};
+use crate::state::State;
+
+impl State {
+    /// # Errors
+    /// Why the actor may not, or what is wrong with what travels with the command.
+    pub(crate) fn judge(&self, revision: Revision, stamped: &Stamped) -> Result<(), Rejection> {
+        let meta = &stamped.meta;
+        if meta.reason.len() > MAX_REASON_BYTES {
+            return Err(Rejection::new(Reason::ReasonTooLong, meta.reason.len()));
+        }
+        if meta.authorised_at >= revision {
+            return Err(Rejection::new(Reason::AuthorisedAhead, meta.authorised_at));
+        }
+        if self.node(meta.via).is_none() {
+            return Err(Rejection::new(Reason::ViaUnknown, meta.via));
+        }
+        let roles = self.present_roles(meta)?;
+        permission(&stamped.command).judge(&meta.actor, roles)?;
+        self.judge_bar(stamped)
+    }
+
+    /// A barred node may be in other hands: it keeps time and nothing else, for by
+    /// expiring issuers or raising the floor it could kill what others hold.
+    fn judge_bar(&self, stamped: &Stamped) -> Result<(), Rejection> {
+        let keeps_time = matches!(stamped.command, Command::Tick);
+        match &stamped.meta.actor {
+            Actor::Node(number)
+                if self.node(*number).is_some_and(|node| node.barred) && !keeps_time =>
+            {
+                Err(Rejection::new(Reason::NodeBarred, number))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The roles of the actor, who is registered, has proved a key of its own, and
+    /// is neither expired nor suspended.
+    fn present_roles(&self, meta: &Meta) -> Result<Roles, Rejection> {
+        let refuse = |reason| Rejection::new(reason, &meta.actor);
+        let unknown = || refuse(Reason::ActorUnknown);
+        match &meta.actor {
+            Actor::Operator(name) => {
+                let record = self.operator(name).ok_or_else(unknown)?;
+                self.judge_key(meta, &record.keys)?;
+                self.judge_expiry(meta, record.expires_at)?;
+                Ok(record.roles)
+            }
+            Actor::Service(name) => {
+                let record = self.service(name).ok_or_else(unknown)?;
+                self.judge_key(meta, &record.keys)?;
+                Ok(Roles::NONE)
+            }
+            Actor::Agent(id) => {
+                let record = self.agent(id).ok_or_else(unknown)?;
+                self.judge_key(meta, &record.keys)?;
+                self.judge_expiry(meta, record.expires_at)?;
+                if self.is_kept_down(id) {
+                    return Err(refuse(Reason::ActorSuspended));
+                }
+                Ok(Roles::NONE)
+            }
+            Actor::Node(number) => {
+                let record = self.node(*number).ok_or_else(unknown)?;
+                if meta.via != *number {
+                    return Err(Rejection::new(Reason::NotYourNode, meta.via));
+                }
+                // A leader that proposes to itself proves no key.
+                match meta.key {
+                    Some(key) if key != record.peer_key.thumbprint() => {
+                        Err(refuse(Reason::ActorKeyNotTheirs))
+                    }
+                    _ => Ok(Roles::NONE),
+                }
+            }
+            // Nobody was there before birth, and nobody is it afterwards.
+            Actor::Birth => Err(refuse(Reason::ActorUnknown)),
+        }
+    }
+
+    fn judge_key(&self, meta: &Meta, keys: &[KeyThumbprint]) -> Result<(), Rejection> {
+        if meta.key.is_some_and(|key| keys.contains(&key)) {
+            Ok(())
+        } else {
+            Err(Rejection::new(Reason::ActorKeyNotTheirs, &meta.actor))
+        }
+    }
+
+    fn judge_expiry(&self, meta: &Meta, expires_at: u64) -> Result<(), Rejection> {
+        if has_ended(expires_at, self.log_time_ms() / 1_000) {
+            return Err(Rejection::new(Reason::ActorExpired, &meta.actor));
+        }
+        Ok(())
+    }
+
+    /// Whether an agent or one of its owners is suspended.
+    pub(crate) fn is_kept_down(&self, id: &SpiffeId) -> bool {
+        let owned = |owner| self.is_suspended(&Subject::Owner(owner));
+        self.is_suspended(&Subject::Agent(id.clone()))
+            || (self.agent(id)).is_some_and(|agent| agent.owners.iter().cloned().any(owned))
+    }
+}

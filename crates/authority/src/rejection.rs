@@ -1,0 +1,289 @@
+//! A committed refusal: the command stands in the log, and this is its outcome.
+
+use std::fmt;
+
+/// Why a command was refused, and about what. It is recorded with the request,
+/// so it is made of a code and the offending value; the words are put together
+/// when it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Rejection {
+    reason: Reason,
+    about: Box<str>,
+}
+
+impl Rejection {
+    /// A refusal about `about`: an id, a name, a number, some arithmetic.
+    #[must_use]
+    pub fn new(reason: Reason, about: impl fmt::Display) -> Self {
+        Self {
+            reason,
+            about: about.to_string().into_boxed_str(),
+        }
+    }
+
+    /// Which refusal.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The offending value.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// UPPER_SNAKE, stable: for programs, the wire and the disk.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.reason.code()
+    }
+
+    /// What sort of refusal: it decides the gRPC status.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.reason.kind()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.reason.sentence();
+        while let Some((before, after)) = rest.split_once("{}") {
+            write!(f, "{before}{}", self.about)?;
+            rest = after;
+        }
+        f.write_str(rest)
+    }
+}
+
+/// What sort of refusal a [`Reason`] is, by the names of google.rpc.Code.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// What the command speaks of is not there.
+    NotFound,
+    /// It is there already, or taken.
+    AlreadyExists,
+    /// The actor may not.
+    PermissionDenied,
+    /// Not in the present state; another command has to come first.
+    FailedPrecondition,
+    /// Never, whatever the state.
+    InvalidArgument,
+    /// A bound of the cluster is reached; later perhaps.
+    ResourceExhausted,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident $code:literal $kind:ident $sentence:literal)*) => {
+        /// Why a command was refused. The sentence of each says what is wrong
+        /// and what to do.
+        #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* #[doc = concat!("`", $code, "`: ", $sentence)] $name,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// UPPER_SNAKE, stable.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// What sort of refusal.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+
+            /// `{}` stands for what it is about.
+            const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+
+            /// Reads [`code`](Self::code).
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    NotBorn "NOT_BORN" FailedPrecondition
+        "the cluster has not been born: run `chancery init` first"
+    AlreadyBorn "ALREADY_BORN" FailedPrecondition
+        "the cluster was born as lineage {}: a log has one birth"
+    RevisionNotNew "REVISION_NOT_NEW" FailedPrecondition
+        "revision {} was applied before: entries are applied once and in order"
+
+    RequestTooOld "REQUEST_TOO_OLD" FailedPrecondition
+        "the request id is {} ms behind the oldest that is remembered, so it cannot be told whether it was done: look at the state, then send a new request"
+    RequestAhead "REQUEST_AHEAD" InvalidArgument
+        "the request id is {} ms ahead of log time: set the client's clock"
+    RequestReused "REQUEST_REUSED" InvalidArgument
+        "the request id {} named another command before: draw a new id for a new command"
+    RequestsFull "REQUESTS_FULL" ResourceExhausted
+        "the cluster remembers {} requests and no more: send it again in a minute"
+    ReasonTooLong "REASON_TOO_LONG" InvalidArgument
+        "the reason has {} bytes: use at most 512"
+
+    ActorUnknown "ACTOR_UNKNOWN" PermissionDenied
+        "{} is not registered (any more): ask a keeper or a registrar to add it"
+    ActorKeyNotTheirs "ACTOR_KEY_NOT_THEIRS" PermissionDenied
+        "the key that was proved does not belong to {} (any more): use a registered key"
+    ActorExpired "ACTOR_EXPIRED" PermissionDenied
+        "the registration of {} has ended: ask for a new one"
+    ActorSuspended "ACTOR_SUSPENDED" PermissionDenied
+        "{} is suspended: ask a responder to resume it"
+    RoleMissing "ROLE_MISSING" PermissionDenied
+        "{} does not have a role that may do this: ask an operator who has"
+    NotYourToken "NOT_YOUR_TOKEN" PermissionDenied
+        "the token is not {}'s: an agent revokes its own tokens only"
+    NotYourNode "NOT_YOUR_NODE" PermissionDenied
+        "node {} may act for itself only"
+    ViaUnknown "VIA_UNKNOWN" PermissionDenied
+        "node {} is not admitted, so it can forward nothing: admit it first"
+    AuthorisedAhead "AUTHORISED_AHEAD" InvalidArgument
+        "the command claims to be authorised at revision {}, which is not before its own"
+
+    AgentExists "AGENT_EXISTS" AlreadyExists
+        "agent {} is registered: update it, or choose another id"
+    AgentUnknown "AGENT_UNKNOWN" NotFound
+        "agent {} is not registered: register it first"
+    OutsideTrustDomain "OUTSIDE_TRUST_DOMAIN" InvalidArgument
+        "agent {} is not in the cluster's trust domain: use an id that is"
+    OwnersCount "OWNERS_COUNT" InvalidArgument
+        "an agent has 1 to 8 owners, not {}"
+    KeysCount "KEYS_COUNT" InvalidArgument
+        "a principal has 1 to 8 keys, not {}"
+    GrantsCount "GRANTS_COUNT" InvalidArgument
+        "at most 64 grants, not {}: use grant sets"
+    GrantSetsCount "GRANT_SETS_COUNT" InvalidArgument
+        "an agent has at most 8 grant sets, not {}"
+    GrantsTooLarge "GRANTS_TOO_LARGE" InvalidArgument
+        "the grants' patterns have {} bytes together: use at most 16384, or grant sets"
+    ScopesCount "SCOPES_COUNT" InvalidArgument
+        "a grant has at most 64 scope patterns, not {}: use a pattern that covers several"
+    DescriptionTooLong "DESCRIPTION_TOO_LONG" InvalidArgument
+        "the description has {} bytes: use at most 256"
+    ExpiryPast "EXPIRY_PAST" InvalidArgument
+        "the registration would end at {}, which is past: choose a later time, or suspend or remove it instead"
+    KeyInUse "KEY_IN_USE" AlreadyExists
+        "key {} belongs to another principal or node: use a key of its own"
+    OwnerExists "OWNER_EXISTS" AlreadyExists
+        "owner {} is there already"
+    OwnerUnknown "OWNER_UNKNOWN" NotFound
+        "owner {} is not known: add it first"
+    GrantSetUnknown "GRANT_SET_UNKNOWN" NotFound
+        "grant set {} is not known: put it first"
+
+    OperatorExists "OPERATOR_EXISTS" AlreadyExists
+        "operator {} is there already: remove it first, or choose another name"
+    OperatorUnknown "OPERATOR_UNKNOWN" NotFound
+        "operator {} is not known: look at the list of principals"
+    RolesEmpty "ROLES_EMPTY" InvalidArgument
+        "operator {} would have no role: give it at least one"
+    LastKeeper "LAST_KEEPER" FailedPrecondition
+        "without {} no keeper would be left that does not expire: add another one first"
+    ServiceExists "SERVICE_EXISTS" AlreadyExists
+        "service {} is there already: remove it first, or choose another name"
+    ServiceUnknown "SERVICE_UNKNOWN" NotFound
+        "service {} is not known: look at the list of principals"
+    AudiencesCount "AUDIENCES_COUNT" InvalidArgument
+        "a service has 1 to 64 audiences, not {}"
+    OperatorsFull "OPERATORS_FULL" ResourceExhausted
+        "there are {} operators, and no more can be added: remove one first"
+    OperatorsCount "OPERATORS_COUNT" InvalidArgument
+        "a cluster begins with 1 to 16 operators, not {}"
+
+    IssuerUnknown "ISSUER_UNKNOWN" NotFound
+        "issuer {} was never opened or has expired: nothing that it signed is accepted"
+    IssuerStillOpen "ISSUER_STILL_OPEN" FailedPrecondition
+        "issuer {} is open: only a retired or revoked one expires"
+    IssuerInForce "ISSUER_IN_FORCE" PermissionDenied
+        "issuer {} belongs to another node, and its epoch is not superseded: only its node retires it"
+    EpochUnknown "EPOCH_UNKNOWN" NotFound
+        "epoch {} was never opened"
+    EpochNotNewest "EPOCH_NOT_NEWEST" FailedPrecondition
+        "epoch {} is not the newest: open an issuer of the newest one"
+    EpochNotDue "EPOCH_NOT_DUE" FailedPrecondition
+        "epoch {} has not run its time: an operator may open the next one earlier"
+    EpochsFull "EPOCHS_FULL" ResourceExhausted
+        "issuers of {} epochs have not expired: wait for the older ones before another rotation"
+    FormerNotNewest "FORMER_NOT_NEWEST" FailedPrecondition
+        "the node's newest issuer is {}: a request that follows another one comes too late"
+    IssuerKeysCount "ISSUER_KEYS_COUNT" InvalidArgument
+        "an issuer has exactly one Ed25519 key with one proof, not {}"
+    IssuerKeyInUse "ISSUER_KEY_IN_USE" AlreadyExists
+        "key {} is another issuer's: draw a new one for each issuer"
+    PeerProofWrong "PEER_PROOF_WRONG" PermissionDenied
+        "the request is not signed by the peer key of node {}"
+    KeyProofWrong "KEY_PROOF_WRONG" PermissionDenied
+        "the request is not signed by the new key {}"
+    IssuersFull "ISSUERS_FULL" ResourceExhausted
+        "node {} has 32 unexpired issuers: wait until the older ones expire"
+    NumbersExhausted "NUMBERS_EXHAUSTED" ResourceExhausted
+        "no {} number is left in this lineage: restore into a new one"
+    NodeUnknown "NODE_UNKNOWN" NotFound
+        "node {} is not admitted"
+    NodeExists "NODE_EXISTS" AlreadyExists
+        "a node named {} is there already: choose another name"
+    NodeNameInvalid "NODE_NAME_INVALID" InvalidArgument
+        "{} is no name of a node: use 1 to 128 of A-Z a-z 0-9 . _ @ -"
+    NodesFull "NODES_FULL" ResourceExhausted
+        "there are {} nodes, and no more can be admitted"
+    NodeBarred "NODE_BARRED" FailedPrecondition
+        "node {} is barred: a keeper has to readmit it before it opens issuers again"
+    NodeRetiring "NODE_RETIRING" FailedPrecondition
+        "node {} is being removed, so it opens no issuer"
+    NodeCheckOnly "NODE_CHECK_ONLY" FailedPrecondition
+        "node {} only checks, so it opens no issuer"
+    AddressInvalid "ADDRESS_INVALID" InvalidArgument
+        "{} is no address: use host:port, at most 256 visible characters"
+
+    RevokedTokensFull "REVOKED_TOKENS_FULL" ResourceExhausted
+        "issuer {} has as many revoked tokens as are kept: revoke the issuer, or what the agent holds"
+    FloorNotRaised "FLOOR_NOT_RAISED" FailedPrecondition
+        "the floor is {} already: it only rises"
+    FloorNotAChange "FLOOR_NOT_A_CHANGE" FailedPrecondition
+        "revision {} is not known to have changed what is in force: a floor there would kill tokens in force"
+    SettingsUnsound "SETTINGS_UNSOUND" InvalidArgument
+        "the settings do not hold together: {}"
+    TrustDomainFixed "TRUST_DOMAIN_FIXED" FailedPrecondition
+        "the trust domain is {} for good: its agents are named after it"
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_stable_names() {
+        let mut seen = BTreeSet::new();
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert!(seen.insert(reason.code()), "{reason:?}");
+            let upper = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+            assert!(reason.code().bytes().all(upper), "{reason:?}");
+        }
+        assert_eq!(Reason::from_code("WHATEVER"), None);
+    }
+
+    #[test]
+    fn a_rejection_says_what_it_is_about() {
+        let rejection = Rejection::new(Reason::OwnerUnknown, "treasury");
+        assert_eq!(
+            rejection.to_string(),
+            "owner treasury is not known: add it first"
+        );
+        assert_eq!(rejection.code(), "OWNER_UNKNOWN");
+        assert_eq!(rejection.kind(), Kind::NotFound);
+    }
+}

@@ -1,0 +1,130 @@
+//! Carrying out commands whose actor has been judged. Each checks everything
+//! before it changes anything, so that a rejection leaves the state as it was.
+
+mod agents;
+mod birth;
+mod epochs;
+mod floor;
+mod issuers;
+mod narrowing;
+mod nodes;
+mod open_issuer;
+mod principals;
+mod settings;
+mod specs;
+mod suspension;
+mod tokens;
+
+use chancery_credential::{KeyThumbprint, Revision, Subject};
+use chancery_revocation::Change;
+
+use crate::command::Command;
+use crate::event::{Answer, Event};
+use crate::record::MetaRecord;
+use crate::rejection::Rejection;
+use crate::row::{Row, RowKey};
+use crate::stamped::{Actor, Stamped};
+use crate::state::State;
+
+pub use open_issuer::open_issuer_message;
+
+/// One command being carried out.
+pub(crate) struct Transition<'a> {
+    state: &'a mut State,
+    revision: Revision,
+    actor: &'a Actor,
+    stamp_ms: u64,
+    events: Vec<Event>,
+}
+
+impl<'a> Transition<'a> {
+    pub(crate) fn begin(state: &'a mut State, revision: Revision, stamped: &'a Stamped) -> Self {
+        Self {
+            state,
+            revision,
+            actor: &stamped.meta.actor,
+            stamp_ms: stamped.stamp.time_ms,
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, command: &Command) -> Result<Answer, Rejection> {
+        match command {
+            Command::Birth(birth) => self.birth(birth),
+            Command::Tick => Ok(Answer::Nothing),
+            Command::RegisterAgent(spec) => self.register_agent(spec),
+            Command::UpdateAgent { spec, keep_held } => self.update_agent(spec, *keep_held),
+            Command::RemoveAgent(id) => self.remove_agent(id),
+            Command::Suspend(subject) => self.suspend(subject),
+            Command::Resume(subject) => self.resume(subject),
+            Command::RevokeHeld(subject) => self.revoke_held(subject),
+            Command::RevokeToken { token, .. } => self.revoke_token(*token),
+            Command::AddOwner { name, description } => self.add_owner(name, description),
+            Command::PutGrantSet {
+                name,
+                grants,
+                keep_held,
+            } => self.put_grant_set(name, grants, *keep_held),
+            Command::AddOperator(spec) => self.add_operator(spec),
+            Command::AddService(spec) => self.add_service(spec),
+            Command::RemoveOperator(name) => self.remove_operator(name),
+            Command::RemoveService(name) => self.remove_service(name),
+            Command::OpenEpoch { emergency } => self.open_epoch(*emergency),
+            Command::OpenIssuer(request) => self.open_issuer(request),
+            Command::RetireIssuer(number) => self.retire_issuer(*number),
+            Command::ExpireIssuer(number) => self.expire_issuer(*number),
+            Command::RevokeIssuer(number) => self.revoke_issuer(*number),
+            Command::RevokeEpoch(number) => self.revoke_epoch(*number),
+            Command::RevokeNode(number) => self.revoke_node(*number),
+            Command::AdmitNode(spec) => self.admit_node(spec),
+            Command::RetireNode(number) => self.retire_node(*number),
+            Command::ReadmitNode(number) => self.readmit_node(*number),
+            Command::RaiseFloor(floor) => self.raise_floor(*floor),
+            Command::SetSettings(settings) => self.set_settings(settings),
+        }
+    }
+
+    /// What happened, once everything has.
+    pub(crate) fn end(mut self) -> Vec<Event> {
+        let changes =
+            |event: &Event| matches!(event, Event::View(change) if change.changes_the_view());
+        if self.events.iter().any(changes) {
+            let view_revision = self.revision;
+            self.count(|meta| meta.view_revision = view_revision);
+        }
+        self.events
+    }
+
+    fn put(&mut self, row: Row) {
+        self.state.put(row);
+    }
+
+    fn erase(&mut self, key: RowKey) {
+        self.state.erase(key);
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Changes what the lineage counts.
+    fn count(&mut self, change: impl FnOnce(&mut MetaRecord)) {
+        if let Some(mut meta) = self.state.tables.meta {
+            change(&mut meta);
+            self.put(Row::Meta(meta));
+        }
+    }
+
+    /// Kills what the subject holds: one comparison with its tokens' `rev`.
+    fn kill_held(&mut self, subject: Subject) {
+        let revision = self.revision;
+        self.put(Row::Watermark(subject.clone(), revision));
+        self.emit(Event::View(Change::Watermark { subject, revision }));
+    }
+
+    fn keys_changed(&mut self, keys: &[KeyThumbprint]) {
+        for key in keys {
+            self.emit(Event::KeyChanged(*key));
+        }
+    }
+}

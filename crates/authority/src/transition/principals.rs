@@ -1,0 +1,131 @@
+//! Owners, grant sets, operators and services.
+
+use std::sync::Arc;
+
+use chancery_credential::{Grant, GrantSetName, OwnerName, PrincipalName, Subject};
+
+use super::Transition;
+use super::narrowing::covers;
+use super::specs::{check_description, check_grants};
+use crate::bounds::MAX_OPERATORS;
+use crate::command::{OperatorSpec, ServiceSpec};
+use crate::event::{Answer, Event};
+use crate::record::{GrantSetRecord, OperatorRecord, OwnerRecord, ServiceRecord, sorted};
+use crate::rejection::{Reason, Rejection};
+use crate::role::Role;
+use crate::row::{Row, RowKey};
+
+impl Transition<'_> {
+    pub(super) fn add_owner(
+        &mut self,
+        name: &OwnerName,
+        description: &str,
+    ) -> Result<Answer, Rejection> {
+        check_description(description)?;
+        if self.state.owner(name).is_some() {
+            return Err(Rejection::new(Reason::OwnerExists, name));
+        }
+        self.put(Row::Owner(Arc::new(OwnerRecord {
+            name: name.clone(),
+            description: description.into(),
+            added_at: self.revision,
+        })));
+        self.emit(Event::OwnerChanged(name.clone()));
+        Ok(Answer::Nothing)
+    }
+
+    /// A set narrows when one of its grants is covered by none of the new ones:
+    /// then everything that was minted under the set is dead, by whichever agent.
+    pub(super) fn put_grant_set(
+        &mut self,
+        name: &GrantSetName,
+        grants: &[Grant],
+        keep_held: bool,
+    ) -> Result<Answer, Rejection> {
+        check_grants(grants)?;
+        let former = self.state.grant_set(name).cloned();
+        let narrowed = former.is_some_and(|former| !covers(grants, &former.grants));
+        self.put(Row::GrantSet(Arc::new(GrantSetRecord {
+            name: name.clone(),
+            grants: grants.into(),
+            changed_at: self.revision,
+        })));
+        self.emit(Event::GrantSetChanged(name.clone()));
+        let kill = narrowed && !keep_held;
+        if kill {
+            self.kill_held(Subject::GrantSet(name.clone()));
+        }
+        Ok(Answer::HeldKilled(kill))
+    }
+
+    pub(super) fn add_operator(&mut self, spec: &OperatorSpec) -> Result<Answer, Rejection> {
+        if self.state.operator(&spec.name).is_some() {
+            return Err(Rejection::new(Reason::OperatorExists, &spec.name));
+        }
+        let count = self.state.operators().count();
+        if count >= MAX_OPERATORS {
+            return Err(Rejection::new(Reason::OperatorsFull, count));
+        }
+        self.check_operator(spec, self.state.log_time_ms())?;
+        self.put_operator(spec);
+        Ok(Answer::Nothing)
+    }
+
+    pub(super) fn put_operator(&mut self, spec: &OperatorSpec) {
+        let keys = sorted(spec.keys.clone());
+        self.keys_changed(&keys);
+        self.put(Row::Operator(Arc::new(OperatorRecord {
+            name: spec.name.clone(),
+            roles: spec.roles,
+            keys,
+            expires_at: spec.expires_at,
+            added_at: self.revision,
+        })));
+        self.emit(Event::OperatorChanged(spec.name.clone()));
+    }
+
+    /// Another keeper has to be left that never expires, or nobody could add one
+    /// any more.
+    pub(super) fn remove_operator(&mut self, name: &PrincipalName) -> Result<Answer, Rejection> {
+        let unknown = || Rejection::new(Reason::OperatorUnknown, name);
+        let record = self.state.operator(name).cloned().ok_or_else(unknown)?;
+        let lasting = |other: &Arc<OperatorRecord>| {
+            other.name != *name && other.roles.contains(Role::Keeper) && other.expires_at == 0
+        };
+        if !self.state.operators().any(lasting) {
+            return Err(Rejection::new(Reason::LastKeeper, name));
+        }
+        self.erase(RowKey::Operator(name.clone()));
+        self.emit(Event::OperatorChanged(name.clone()));
+        self.keys_changed(&record.keys);
+        self.emit(Event::StandingLost);
+        Ok(Answer::Nothing)
+    }
+
+    pub(super) fn add_service(&mut self, spec: &ServiceSpec) -> Result<Answer, Rejection> {
+        if self.state.service(&spec.name).is_some() {
+            return Err(Rejection::new(Reason::ServiceExists, &spec.name));
+        }
+        self.check_service(spec)?;
+        let keys = sorted(spec.keys.clone());
+        self.keys_changed(&keys);
+        self.put(Row::Service(Arc::new(ServiceRecord {
+            name: spec.name.clone(),
+            audiences: sorted(spec.audiences.clone()),
+            keys,
+            added_at: self.revision,
+        })));
+        self.emit(Event::ServiceChanged(spec.name.clone()));
+        Ok(Answer::Nothing)
+    }
+
+    pub(super) fn remove_service(&mut self, name: &PrincipalName) -> Result<Answer, Rejection> {
+        let unknown = || Rejection::new(Reason::ServiceUnknown, name);
+        let record = self.state.service(name).cloned().ok_or_else(unknown)?;
+        self.erase(RowKey::Service(name.clone()));
+        self.emit(Event::ServiceChanged(name.clone()));
+        self.keys_changed(&record.keys);
+        self.emit(Event::StandingLost);
+        Ok(Answer::Nothing)
+    }
+}

@@ -1,0 +1,175 @@
+//! The one check of the settings.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use chancery_authority::{Command, Reason, Settings};
+use proptest::prelude::*;
+use support::{World, settings};
+
+/// The settings that a change breaks, and the arithmetic of the first.
+fn broken(change: impl FnOnce(&mut Settings)) -> (Vec<&'static str>, String) {
+    let mut settings = settings();
+    change(&mut settings);
+    let broken = settings.check().unwrap_err();
+    let names = broken.iter().map(|inequality| inequality.setting).collect();
+    (names, broken[0].to_string())
+}
+
+#[test]
+fn the_defaults_hold_and_have_the_derived_spans_of_the_design() {
+    let settings = settings();
+    assert_eq!(settings.check(), Ok(()));
+    assert_eq!(settings.w_ms(), 2_445, "2000 * 11/9 = 2444.4, rounded up");
+    assert_eq!(settings.rotation_lead_ms(), 62_445);
+    assert_eq!(settings.issuer_expiry_ms(), 902_000 + 2_445);
+    assert_eq!(settings.times_kappa(9), 11);
+    assert_eq!(settings.times_kappa(1), 2, "never less than the truth");
+    assert_eq!(settings.times_kappa(u64::MAX), u64::MAX);
+}
+
+#[test]
+fn each_rule_says_its_arithmetic() {
+    let (names, text) = broken(|settings| settings.freshness_ms = 1_899);
+    assert_eq!(names, ["freshness_ms"]);
+    assert_eq!(
+        text,
+        "freshness_ms is 1899, and must be at least 3*election_max_ms + 2*tick_ms + 300 = \
+         1500 + 100 + 300 = 1900"
+    );
+    let (names, text) = broken(|settings| settings.rho_percent = 5);
+    assert_eq!(names, ["rho_percent"]);
+    assert!(text.contains("must be 10"), "{text}");
+    let (names, text) = broken(|settings| settings.ttl_cap_s = 3_600);
+    assert_eq!(names, ["ttl_cap_s"]);
+    assert!(text.contains("an hour less one = 3599"), "{text}");
+    let (names, _) = broken(|settings| settings.ttl_default_s = 901);
+    assert_eq!(names, ["ttl_default_s"]);
+    let (names, _) = broken(|settings| settings.ttl_default_s = 0);
+    assert_eq!(names, ["ttl_default_s"]);
+    let (names, text) = broken(|settings| settings.v_default_ms = 5_001);
+    assert_eq!(names, ["v_default_ms"]);
+    assert!(text.contains("v_max_ms = 5000"), "{text}");
+    let (names, text) = broken(|settings| settings.v_default_ms = 2_444);
+    assert_eq!(names, ["v_default_ms"]);
+    assert!(text.contains("2000*11/9 = 2445"), "{text}");
+    let (names, text) = broken(|settings| settings.epoch_s = 249);
+    assert_eq!(names, ["epoch_s"]);
+    assert!(
+        text.contains("4*max(6112, 2445 + 60000) = 249780 ms"),
+        "{text}"
+    );
+    let (names, _) = broken(|settings| settings.election_max_ms = 300);
+    assert_eq!(names, ["election_max_ms"]);
+    let (names, _) = broken(|settings| settings.heartbeat_ms = 101);
+    assert_eq!(names, ["election_min_ms"]);
+    let (names, _) = broken(|settings| settings.leeway_s = 61);
+    assert_eq!(names, ["leeway_s"]);
+}
+
+#[test]
+fn the_bounds_are_sharp() {
+    for sound in [
+        |settings: &mut Settings| settings.freshness_ms = 1_900,
+        |settings: &mut Settings| settings.ttl_cap_s = 3_599,
+        |settings: &mut Settings| settings.ttl_default_s = 900,
+        |settings: &mut Settings| settings.v_default_ms = 2_445,
+        |settings: &mut Settings| settings.epoch_s = 250,
+        |settings: &mut Settings| settings.heartbeat_ms = 100,
+    ] {
+        let mut settings = settings();
+        sound(&mut settings);
+        assert_eq!(settings.check(), Ok(()));
+    }
+}
+
+#[test]
+fn short_epochs_would_use_up_the_issuers() {
+    let (names, text) = broken(|settings| {
+        settings.jwks_max_age_s = 5;
+        settings.epoch_s = 30;
+    });
+    assert_eq!(names, ["epoch_s", "epoch_s"][..names.len()]);
+    assert!(text.contains("epochs would be unexpired at once"), "{text}");
+    let mut brisk = settings();
+    brisk.jwks_max_age_s = 5;
+    brisk.epoch_s = 61;
+    assert_eq!(brisk.check(), Ok(()));
+}
+
+#[test]
+fn the_issuer_url_is_one() {
+    for bad in [
+        "",
+        "https://",
+        "https:///path",
+        "http://example.org",
+        "https://a b",
+        "https://a?b",
+        "https://a#b",
+        "https://\u{e9}",
+    ] {
+        let (names, _) = broken(|settings| settings.issuer_url = bad.to_owned());
+        assert_eq!(names, ["issuer_url"], "{bad}");
+    }
+    let long = format!("https://{}", "x".repeat(249));
+    let (names, _) = broken(|settings| settings.issuer_url = long);
+    assert_eq!(names, ["issuer_url"]);
+}
+
+#[test]
+fn settings_are_changed_by_command_and_checked_there() {
+    let mut world = World::born();
+    let mut next = settings();
+    next.ttl_cap_s = 600;
+    world.must("root", Command::SetSettings(next.clone()));
+    assert_eq!(**world.state.settings().unwrap(), next);
+    let published = world.consumers.directory.settings().unwrap();
+    assert_eq!(*published, next);
+
+    next.ttl_cap_s = 3_600;
+    let rejection = world
+        .by("root", Command::SetSettings(next.clone()))
+        .unwrap_err();
+    assert_eq!(rejection.reason(), Reason::SettingsUnsound);
+    assert!(
+        rejection.to_string().contains("ttl_cap_s is 3600"),
+        "{rejection}"
+    );
+    next.ttl_cap_s = 600;
+    next.trust_domain = "example.com".parse().unwrap();
+    let reason = world.refused("root", Command::SetSettings(next));
+    assert_eq!(reason, Reason::TrustDomainFixed);
+}
+
+proptest! {
+    /// Whatever the numbers: no overflow, and what passes keeps the promises that
+    /// the proofs rest on.
+    #[test]
+    fn what_passes_is_sound(numbers in prop::array::uniform13(prop_oneof![
+        0..10_000_u64, Just(u64::MAX), any::<u64>(),
+    ])) {
+        let [freshness, rho, tick, heartbeat, least, most, v, v_max, leeway, ttl, cap, age, epoch] = numbers;
+        let mut settings = settings();
+        settings.freshness_ms = freshness;
+        settings.rho_percent = if rho % 2 == 0 { 10 } else { rho };
+        settings.tick_ms = tick;
+        settings.heartbeat_ms = heartbeat;
+        settings.election_min_ms = least;
+        settings.election_max_ms = most;
+        settings.v_default_ms = v;
+        settings.v_max_ms = v_max;
+        settings.leeway_s = leeway;
+        settings.ttl_default_s = ttl;
+        settings.ttl_cap_s = cap;
+        settings.jwks_max_age_s = age;
+        settings.epoch_s = epoch;
+        if settings.check().is_ok() {
+            prop_assert!(freshness >= 3 * most + 2 * tick + 300);
+            prop_assert!(settings.w_ms() * 9 >= freshness * 11);
+            prop_assert!(settings.rotation_lead_ms() >= settings.w_ms() + age * 1_000);
+            prop_assert!(ttl <= cap && cap < 3_600);
+            prop_assert!(v <= v_max);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Who may do what, for the twin: the design's table, told in words.
+
+use chancery_authority::{Actor, Command, OperatorSpec, Reason, Role, Stamped};
+use chancery_credential::NodeNumber;
+
+use crate::model::{Refusals, Twin};
+
+impl Twin {
+    /// Whether the actor is who it says, and may.
+    pub fn authorise(&self, stamped: &Stamped) -> Result<(), Refusals> {
+        let meta = &stamped.meta;
+        if self.node(meta.via.0).is_none() {
+            return Err(Refusals::from([Reason::ViaUnknown]));
+        }
+        let proved = |keys: &[_]| meta.key.is_some_and(|key| keys.contains(&key));
+        let refusal = match &meta.actor {
+            Actor::Operator(name) => match self.operators.get(name) {
+                None => Some(Reason::ActorUnknown),
+                Some(spec) if !proved(&spec.keys) => Some(Reason::ActorKeyNotTheirs),
+                Some(spec) if self.has_ended(spec.expires_at) => Some(Reason::ActorExpired),
+                Some(spec) => operator_may_not(spec, &stamped.command),
+            },
+            Actor::Service(name) => match self.services.get(name) {
+                None => Some(Reason::ActorUnknown),
+                Some(spec) if !proved(&spec.keys) => Some(Reason::ActorKeyNotTheirs),
+                Some(_) => Some(Reason::RoleMissing),
+            },
+            Actor::Agent(id) => match (self.agents.get(id), &stamped.command) {
+                (None, _) => Some(Reason::ActorUnknown),
+                (Some(spec), _) if !proved(&spec.keys) => Some(Reason::ActorKeyNotTheirs),
+                (Some(spec), _) if self.has_ended(spec.expires_at) => Some(Reason::ActorExpired),
+                _ if self.is_kept_down(id) => Some(Reason::ActorSuspended),
+                (
+                    _,
+                    Command::RevokeToken {
+                        agent: Some(agent), ..
+                    },
+                ) => (agent != id).then_some(Reason::NotYourToken),
+                _ => Some(Reason::RoleMissing),
+            },
+            Actor::Node(number) if self.node(number.0).is_none() => Some(Reason::ActorUnknown),
+            Actor::Node(number) => node_may_not(*number, &stamped.command).or_else(|| {
+                let barred = self.node(number.0).is_some_and(|node| node.barred);
+                let ticks = matches!(stamped.command, Command::Tick);
+                (barred && !ticks).then_some(Reason::NodeBarred)
+            }),
+            Actor::Birth => Some(Reason::ActorUnknown),
+        };
+        refusal.map_or(Ok(()), |reason| Err(Refusals::from([reason])))
+    }
+}
+
+fn operator_may_not(spec: &OperatorSpec, command: &Command) -> Option<Reason> {
+    let needed: &[Role] = match command {
+        Command::Suspend(_) | Command::Resume(_) | Command::RevokeHeld(_) => &[Role::Responder],
+        Command::RevokeToken { agent: None, .. } => &[Role::Responder],
+        Command::RevokeToken { agent: Some(_), .. } => &[Role::Responder, Role::Registrar],
+        Command::RegisterAgent(_)
+        | Command::UpdateAgent { .. }
+        | Command::RemoveAgent(_)
+        | Command::AddOwner { .. }
+        | Command::PutGrantSet { .. }
+        | Command::AddService(_)
+        | Command::RemoveService(_) => &[Role::Registrar],
+        Command::Tick
+        | Command::OpenIssuer(_)
+        | Command::RetireIssuer(_)
+        | Command::ExpireIssuer(_)
+        | Command::RaiseFloor(_)
+        | Command::Birth(_) => &[],
+        _ => &[Role::Keeper],
+    };
+    let may = needed.iter().any(|role| spec.roles.contains(*role));
+    (!may).then_some(Reason::RoleMissing)
+}
+
+fn node_may_not(number: NodeNumber, command: &Command) -> Option<Reason> {
+    match command {
+        Command::Tick
+        | Command::RetireIssuer(_)
+        | Command::ExpireIssuer(_)
+        | Command::RaiseFloor(_)
+        | Command::OpenEpoch { emergency: false } => None,
+        Command::OpenIssuer(request) if request.node == number => None,
+        Command::OpenIssuer(_) => Some(Reason::NotYourNode),
+        _ => Some(Reason::RoleMissing),
+    }
+}

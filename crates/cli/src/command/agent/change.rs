@@ -1,0 +1,136 @@
+//! `agent register`, `agent update` and `agent remove`.
+
+use std::time::SystemTime;
+
+use chancery_client::v1::{self, agent_service_client::AgentServiceClient};
+use clap::Args;
+use serde::Serialize;
+
+use super::{bounds::BoundsArgs, read, view::AgentView};
+use crate::{
+    cluster::ClusterArgs,
+    failure::Failure,
+    order::{COMMITTED, CommittedView, GraveOrderArgs, OrderArgs},
+    output::{Column, Output},
+};
+
+/// Arguments of `agent register`.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// Its SPIFFE ID, in the cluster's trust domain
+    id: String,
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    #[command(flatten)]
+    order: OrderArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Arguments of `agent update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// Its SPIFFE ID
+    id: String,
+    /// Keep what it holds although something is taken away
+    #[arg(long)]
+    keep_held: bool,
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    #[command(flatten)]
+    order: OrderArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Arguments of `agent remove`.
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// Its SPIFFE ID
+    id: String,
+    #[command(flatten)]
+    order: GraveOrderArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Serialize)]
+struct ChangeView {
+    agent: Option<AgentView>,
+    /// Absent where nothing can have been held.
+    held_killed: Option<bool>,
+    committed: CommittedView,
+}
+
+const COLUMNS: [Column; 7] = [
+    ("id", "/agent/id"),
+    ("owners", "/agent/owners"),
+    ("grants", "/agent/grants"),
+    ("keys", "/agent/key_thumbprints"),
+    ("held killed", "/held_killed"),
+    ("state", "/committed/state"),
+    ("consistency token", "/committed/consistency_token"),
+];
+
+pub async fn register(args: &RegisterArgs, output: Output) -> Result<(), Failure> {
+    let order = args.order.order()?;
+    let request = v1::RegisterRequest {
+        meta: order.meta(),
+        agent: Some(args.bounds.spec(&args.id, SystemTime::now())?),
+    };
+    let registered: v1::RegisterResponse = order
+        .send(&args.cluster.client()?, |channel| {
+            let request = request.clone();
+            async move { AgentServiceClient::new(channel).register(request).await }
+        })
+        .await?;
+    let view = ChangeView {
+        agent: registered.agent.map(AgentView::from),
+        held_killed: None,
+        committed: CommittedView::of(registered.committed)?,
+    };
+    output.record(&view, &COLUMNS)
+}
+
+/// Reads the registration, puts what was given in place of what it had, and sends
+/// the whole.
+pub async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
+    let client = args.cluster.client()?;
+    let former = read::agent(&client, &args.id, String::new()).await?;
+    let spec = former.spec.ok_or_else(|| Failure::unexpected("registration"))?;
+    let order = args.order.order()?;
+    let request = v1::UpdateRequest {
+        meta: order.meta(),
+        agent: Some(args.bounds.over(spec, SystemTime::now())?),
+        keep_held: args.keep_held,
+    };
+    let updated: v1::UpdateResponse = order
+        .send(&client, |channel| {
+            let request = request.clone();
+            async move { AgentServiceClient::new(channel).update(request).await }
+        })
+        .await?;
+    let view = ChangeView {
+        agent: updated.agent.map(AgentView::from),
+        held_killed: Some(updated.held_killed),
+        committed: CommittedView::of(updated.committed)?,
+    };
+    output.record(&view, &COLUMNS)
+}
+
+pub async fn remove(args: &RemoveArgs, output: Output) -> Result<(), Failure> {
+    let order = args.order.order()?;
+    let request = v1::RemoveRequest { meta: order.meta(), id: args.id.clone() };
+    let removed: v1::RemoveResponse = order
+        .send(&args.cluster.client()?, |channel| {
+            let request = request.clone();
+            async move { AgentServiceClient::new(channel).remove(request).await }
+        })
+        .await?;
+    let view = ChangeView {
+        agent: None,
+        held_killed: Some(true),
+        committed: CommittedView::of(removed.committed)?,
+    };
+    output.record(&view, &COMMITTED)
+}

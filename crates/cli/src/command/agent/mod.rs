@@ -1,0 +1,44 @@
+//! `chancery agent`: who may mint what, and on whose account.
+
+mod bounds;
+mod change;
+mod read;
+mod view;
+
+use clap::Subcommand;
+
+use crate::{
+    failure::Failure,
+    key_files::{self, KeyArgs},
+    output::Output,
+};
+
+/// Agents.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Make an agent's key, where the agent runs
+    Key(KeyArgs),
+    /// Register an agent
+    Register(change::RegisterArgs),
+    /// Show one agent
+    Get(read::GetArgs),
+    /// List agents
+    List(read::ListArgs),
+    /// Replace an agent's bounds; taking anything away kills what it holds
+    Update(change::UpdateArgs),
+    /// End a registration for good, with all that it holds
+    Remove(change::RemoveArgs),
+}
+
+impl AgentCommand {
+    pub async fn run(&self, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::Key(args) => key_files::make(args, output),
+            Self::Register(args) => change::register(args, output).await,
+            Self::Get(args) => read::get(args, output).await,
+            Self::List(args) => read::list(args, output).await,
+            Self::Update(args) => change::update(args, output).await,
+            Self::Remove(args) => change::remove(args, output).await,
+        }
+    }
+}

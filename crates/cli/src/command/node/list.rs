@@ -1,0 +1,80 @@
+//! `chancery node list`.
+
+use chancery_client::{Idempotence, v1};
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    cluster::ClusterArgs,
+    failure::Failure,
+    output::{Column, Output},
+    read::ReadArgs,
+};
+
+/// Arguments of `node list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Serialize)]
+struct NodeView {
+    number: u64,
+    name: String,
+    standing: &'static str,
+    leads: bool,
+    api_address: String,
+    peer_address: String,
+    peer_key_thumbprint: String,
+    barred: bool,
+}
+
+const COLUMNS: [Column; 7] = [
+    ("node", "/number"),
+    ("name", "/name"),
+    ("standing", "/standing"),
+    ("leads", "/leads"),
+    ("api address", "/api_address"),
+    ("peer address", "/peer_address"),
+    ("barred", "/barred"),
+];
+
+pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
+    let request = v1::StatusRequest { min_revision: args.read.min_revision() };
+    let status: v1::StatusResponse = args
+        .cluster
+        .client()?
+        .call(Idempotence::Repeatable, |channel| {
+            let request = request.clone();
+            async move {
+                v1::cluster_service_client::ClusterServiceClient::new(channel)
+                    .status(request)
+                    .await
+            }
+        })
+        .await?;
+    let leader = status.leader;
+    let view = |node: v1::Node| NodeView {
+        number: node.number,
+        standing: standing(&node),
+        leads: node.number == leader,
+        name: node.name,
+        api_address: node.api_address,
+        peer_address: node.peer_address,
+        peer_key_thumbprint: node.peer_key_thumbprint,
+        barred: node.barred,
+    };
+    output.list(&status.nodes.into_iter().map(view).collect::<Vec<_>>(), &COLUMNS)
+}
+
+pub fn standing(node: &v1::Node) -> &'static str {
+    match v1::node::Standing::try_from(node.standing) {
+        Ok(v1::node::Standing::Learner) => "learner",
+        Ok(v1::node::Standing::Voter) => "voter",
+        Ok(v1::node::Standing::Admitted) => "admitted",
+        _ => "?",
+    }
+}

@@ -1,0 +1,80 @@
+//! `chancery serve`, on the node: runs it until it is told to stop.
+
+use std::path::PathBuf;
+
+use chancery_server::Config;
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+
+/// Arguments of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The node's configuration, as `node request` makes it
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What a node tells of itself, on standard error.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogArgs {
+    /// What to log, such as `info` or `info,chancery_consensus=debug`
+    #[arg(long, value_name = "FILTER", env = "CHANCERY_LOG", default_value = "info")]
+    log: String,
+    /// In which form
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl LogArgs {
+    /// Starts the log of this process.
+    pub fn start(&self) -> Result<(), Failure> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|error| Failure::usage(format_args!("--log `{}`: {error}", self.log)))?;
+        let builder =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => builder.with_ansi(false).try_init(),
+            LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        }
+        .map_err(Failure::local)
+    }
+}
+
+pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
+    args.log.start()?;
+    serve(load(&args.config)?).await
+}
+
+/// Reads a node's configuration.
+pub fn load(config: &std::path::Path) -> Result<Config, Failure> {
+    Config::from_file(config).map_err(|error| {
+        Failure::usage(error).next("`chancery node request` writes a configuration to begin with")
+    })
+}
+
+/// Runs a node until SIGTERM or SIGINT, and then until it is drained.
+pub async fn serve(config: Config) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::local)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::local)?;
+    let stopped = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    chancery_server::serve(config, stopped).await.map_err(Failure::local)
+}

@@ -1,0 +1,109 @@
+//! Spans and instants, as people type and read them.
+
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::failure::Failure;
+
+/// A span with its unit: `5m`, `2s`, `90d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// In whole seconds; a finer span is refused, not rounded.
+    pub fn whole_seconds(self, what: &str) -> Result<u64, Failure> {
+        if self.0.subsec_nanos() != 0 {
+            return Err(Failure::usage(format_args!("{what} is {self}: give whole seconds")));
+        }
+        Ok(self.0.as_secs())
+    }
+
+    /// In milliseconds.
+    pub fn milliseconds(self, what: &str) -> Result<u64, Failure> {
+        u64::try_from(self.0.as_millis())
+            .map_err(|_| Failure::usage(format_args!("{what} is {self}: that is too long")))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|error| format!("{error}; give a span with its unit, such as 5m or 2s"))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+/// When a registration ends: an instant (RFC 3339), or a span from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// At this instant.
+    At(SystemTime),
+    /// So long from now.
+    In(Duration),
+}
+
+impl Expiry {
+    /// Seconds since the Unix epoch.
+    pub fn seconds(self, now: SystemTime) -> u64 {
+        let at = match self {
+            Self::At(at) => at,
+            Self::In(span) => now + span,
+        };
+        at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+impl FromStr for Expiry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_rfc3339_weak(text)
+            .map(Self::At)
+            .or_else(|_| humantime::parse_duration(text).map(Self::In))
+            .map_err(|_| "give an instant such as 2027-01-31T00:00:00Z, or a span such as 90d".to_owned())
+    }
+}
+
+/// An instant as people read it; `None` for 0, which means never.
+pub fn instant(seconds: u64) -> Option<String> {
+    (seconds != 0).then(|| {
+        UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .filter(|_| seconds < 253_402_300_800)
+            .map_or_else(|| seconds.to_string(), |at| humantime::format_rfc3339_seconds(at).to_string())
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_units() {
+        assert_eq!("5m".parse::<Span>().unwrap().whole_seconds("ttl").unwrap(), 300);
+        assert!("5".parse::<Span>().is_err());
+        assert!("1500ms".parse::<Span>().unwrap().whole_seconds("ttl").is_err());
+    }
+
+    #[test]
+    fn an_expiry_is_an_instant_or_a_span() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000);
+        assert_eq!("1m".parse::<Expiry>().unwrap().seconds(now), 1_060);
+        assert_eq!("1970-01-01T00:01:00Z".parse::<Expiry>().unwrap().seconds(now), 60);
+        assert!("tomorrow".parse::<Expiry>().is_err());
+        assert_eq!(instant(60).unwrap(), "1970-01-01T00:01:00Z");
+        assert_eq!(instant(u64::MAX).unwrap(), u64::MAX.to_string());
+    }
+}

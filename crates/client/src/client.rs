@@ -1,0 +1,146 @@
+//! The handle that users hold.
+
+use std::{future::Future, sync::Arc};
+
+use chancery_wire::v1::{self, token_service_client::TokenServiceClient};
+use tonic::{Response, Status, transport::Channel};
+
+use crate::{
+    call::{Idempotence, call},
+    endpoints::{Endpoints, InvalidEndpoint},
+    error::Error,
+    identity::Identity,
+    mint_stream::MintStream,
+    retry::RetryPolicy,
+    statistics::Statistics,
+};
+
+/// What a client needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// The nodes, as `host:port`, in the order of preference.
+    pub endpoints: Vec<String>,
+    /// The cluster's root certificate, PEM.
+    pub root: String,
+    /// Who is calling; `None` reaches health and key material only.
+    pub identity: Option<Identity>,
+    /// Bounds of every call's retries.
+    pub retry: RetryPolicy,
+}
+
+/// A token, just minted.
+pub struct Minted {
+    /// The JWS in compact form. A secret when it is bound to no key.
+    pub token: String,
+    /// Seconds since the Unix epoch.
+    pub expires_at: u64,
+    /// Its `jti`.
+    pub token_id: String,
+    /// Names a state of the cluster that knows the registration minted under.
+    pub consistency_token: String,
+}
+
+impl std::fmt::Debug for Minted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Minted").field("token_id", &self.token_id).finish_non_exhaustive()
+    }
+}
+
+impl From<v1::MintResponse> for Minted {
+    fn from(response: v1::MintResponse) -> Self {
+        Self {
+            token: response.token,
+            expires_at: response.expires_at,
+            token_id: response.token_id,
+            consistency_token: response.consistency_token,
+        }
+    }
+}
+
+/// A client of a cluster. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    endpoints: Arc<Endpoints>,
+    retry: RetryPolicy,
+}
+
+impl Client {
+    /// Makes a client. It connects at its first call.
+    ///
+    /// # Errors
+    /// When an endpoint, the root or the identity cannot be used.
+    pub fn new(config: Config) -> Result<Self, InvalidEndpoint> {
+        let identity = config.identity.map(Arc::new);
+        let endpoints = Endpoints::new(&config.endpoints, &config.root, &identity)?;
+        Ok(Self { endpoints: Arc::new(endpoints), retry: config.retry })
+    }
+
+    /// Mints a token for the calling agent, at whichever node answers.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] is final. A mint leaves nothing behind, so it is tried
+    /// at every node until the deadline.
+    pub async fn mint(&self, request: v1::MintRequest) -> Result<Minted, Error> {
+        self.call(Idempotence::Repeatable, |channel| {
+            let request = request.clone();
+            async move { TokenServiceClient::new(channel).mint(request).await }
+        })
+        .await
+        .map(Minted::from)
+    }
+
+    /// Opens a stream of mints to the preferred node.
+    ///
+    /// # Errors
+    /// As [`Self::mint`].
+    pub async fn mint_stream(&self) -> Result<MintStream, Error> {
+        MintStream::open(&self.endpoints, self.retry).await
+    }
+
+    /// Any call of the public API, with failover and retries:
+    ///
+    /// ```no_run
+    /// # use chancery_client::{Client, Error, Idempotence, v1};
+    /// # async fn f(client: &Client) -> Result<(), Error> {
+    /// let status = client
+    ///     .call(Idempotence::Repeatable, |channel| async move {
+    ///         v1::cluster_service_client::ClusterServiceClient::new(channel)
+    ///             .status(v1::StatusRequest::default())
+    ///             .await
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Commands are repeatable when they carry a request id ([`crate::meta`]).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] is final, [`Error::Unavailable`] changed nothing, and
+    /// [`Error::Unknown`] asks to be repeated.
+    pub async fn call<T, F, Fut>(&self, idempotence: Idempotence, attempt: F) -> Result<T, Error>
+    where
+        F: Fn(Channel) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        call(&self.endpoints, self.retry, idempotence, attempt).await
+    }
+
+    /// How the calls went so far, those of all clones together.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.endpoints.counters.read()
+    }
+
+    /// A channel to the preferred node, for streams and for calls that want no
+    /// retry.
+    #[must_use]
+    pub fn channel(&self) -> Option<Channel> {
+        self.endpoints.preferred().map(|(_, node)| node.channel.clone())
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("nodes", &self.endpoints.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! How a call can fail, told apart by what the caller may do next.
+
+use std::fmt;
+
+use thiserror::Error;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// A final answer of the cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The gRPC status.
+    pub code: Code,
+    /// `UPPER_SNAKE`, stable, for programs; empty when the server gave none.
+    pub reason: String,
+    /// What was refused and why, for people.
+    pub message: String,
+    /// What to do next; empty when the server gave none.
+    pub remedy: String,
+}
+
+impl Refusal {
+    pub(crate) fn of(status: &Status) -> Self {
+        let details = status.get_error_details();
+        Self {
+            code: status.code(),
+            reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+            message: status.message().to_owned(),
+            remedy: details
+                .localized_message()
+                .map(|localized| localized.message.clone())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if !self.reason.is_empty() {
+            write!(f, " [{}]", self.reason)?;
+        }
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.code)
+    }
+}
+
+/// Why a call did not succeed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The cluster refused. Sending the same again changes nothing.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// No node could do it within the deadline, and none did it.
+    #[error("no node could answer within the deadline; nothing was changed. Last: {last}")]
+    Unavailable {
+        /// What the last node said, with its address.
+        last: String,
+    },
+    /// It may have been done. Send it again with the same request id to know.
+    #[error("whether it was done is not known; repeat it with the same request id. Last: {last}")]
+    Unknown {
+        /// What the last node said, with its address.
+        last: String,
+    },
+    /// The stream ended before the answer.
+    #[error("the stream to {0} ended: open another")]
+    StreamEnded(String),
+    /// The system gave no entropy for a request id.
+    #[error("the system gave no entropy: {0}")]
+    Entropy(String),
+}
+
+impl Error {
+    /// The stable reason of a refusal.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => Some(&refusal.reason),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn reason_of(status: &Status) -> Option<String> {
+    status.get_error_details().error_info().map(|info| info.reason.clone())
+}

@@ -1,0 +1,43 @@
+//! The SDK of Chancery: several nodes behind one handle, mints and commands that
+//! survive the loss of a node.
+//!
+//! It never sees the cluster's state, log or storage, and it never repeats a
+//! command under a second request id: a retry is answered, not carried out again.
+//!
+//! ```text
+//! Client ─► Endpoints ─► Connection (TLS 1.3, root pinned, own key proved)
+//!    │          └ the preferred node first, the others after a failure
+//!    └ Retry: what may be sent again, how often, until when
+//! ```
+//!
+//! - [`Client`]: mint, and every call of the public API.
+//! - [`MintStream`]: many mints over one stream.
+//! - [`Identity`]: the key that a caller proves.
+//! - [`Statistics`]: calls, first tries that failed, retries.
+//! - [`Error`]: refused (final), unavailable (nothing was done), unknown.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod client;
+mod command;
+mod connection;
+mod endpoints;
+mod error;
+mod identity;
+mod mint_stream;
+mod retry;
+mod statistics;
+
+pub use call::Idempotence;
+pub use client::{Client, Config, Minted};
+pub use command::{draw_request_id, meta};
+pub use endpoints::InvalidEndpoint;
+pub use error::{Error, Refusal};
+pub use identity::{Identity, InvalidIdentity};
+pub use mint_stream::MintStream;
+pub use retry::RetryPolicy;
+pub use statistics::Statistics;
+
+pub use chancery_wire::v1;
+pub use tonic::transport::Channel;

@@ -1,0 +1,67 @@
+//! The replicated settings.
+
+use chancery_authority::Settings;
+use chancery_wire::log as pb;
+
+use super::{
+    Undecodable,
+    scalar::{parse, text},
+};
+
+pub(super) fn settings(settings: &Settings) -> pb::Settings {
+    // Taken apart whole, so that a new setting does not compile without a place.
+    let Settings {
+        trust_domain,
+        issuer_url,
+        freshness_ms,
+        rho_percent,
+        tick_ms,
+        heartbeat_ms,
+        election_min_ms,
+        election_max_ms,
+        v_default_ms,
+        v_max_ms,
+        leeway_s,
+        ttl_default_s,
+        ttl_cap_s,
+        jwks_max_age_s,
+        epoch_s,
+    } = settings;
+    pb::Settings {
+        trust_domain: text(trust_domain),
+        issuer_url: issuer_url.clone(),
+        freshness_ms: *freshness_ms,
+        rho_percent: *rho_percent,
+        tick_ms: *tick_ms,
+        heartbeat_ms: *heartbeat_ms,
+        election_min_ms: *election_min_ms,
+        election_max_ms: *election_max_ms,
+        v_default_ms: *v_default_ms,
+        v_max_ms: *v_max_ms,
+        leeway_s: *leeway_s,
+        ttl_default_s: *ttl_default_s,
+        ttl_cap_s: *ttl_cap_s,
+        jwks_max_age_s: *jwks_max_age_s,
+        epoch_s: *epoch_s,
+    }
+}
+
+pub(super) fn read_settings(settings: &pb::Settings) -> Result<Settings, Undecodable> {
+    Ok(Settings {
+        trust_domain: parse("the trust domain", &settings.trust_domain)?,
+        issuer_url: settings.issuer_url.clone(),
+        freshness_ms: settings.freshness_ms,
+        rho_percent: settings.rho_percent,
+        tick_ms: settings.tick_ms,
+        heartbeat_ms: settings.heartbeat_ms,
+        election_min_ms: settings.election_min_ms,
+        election_max_ms: settings.election_max_ms,
+        v_default_ms: settings.v_default_ms,
+        v_max_ms: settings.v_max_ms,
+        leeway_s: settings.leeway_s,
+        ttl_default_s: settings.ttl_default_s,
+        ttl_cap_s: settings.ttl_cap_s,
+        jwks_max_age_s: settings.jwks_max_age_s,
+        epoch_s: settings.epoch_s,
+    })
+}

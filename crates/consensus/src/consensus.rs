@@ -1,0 +1,198 @@
+//! The handle that a server holds.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use chancery_authority::{Directory, State};
+use chancery_credential::{NodeNumber, Revision};
+use chancery_revocation::View;
+use chancery_storage::Failure;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use parking_lot::Mutex;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    error::Ended,
+    events::Events,
+    freshness::{Prover, Unproved},
+    membership::{ChangeError, Members, MembershipChange},
+    outcome::{Outcome, ProposeError, Proposal},
+    propose::Proposer,
+    published::Published,
+    raft::Raft,
+    release::Released,
+    status::{Status, status},
+};
+
+/// How long a shutdown waits for the last holder of the storage.
+const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+
+/// One node's part in the cluster. Cheap to clone; it ends with
+/// [`shutdown`](Self::shutdown), not with its last clone.
+#[derive(Clone)]
+pub struct Consensus {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) node: NodeNumber,
+    pub(crate) peer_public_key: Vec<u8>,
+    pub(crate) raft: Raft,
+    pub(crate) published: Arc<Published>,
+    pub(crate) prover: Arc<Prover>,
+    pub(crate) proposer: Arc<Proposer>,
+    pub(crate) members: Arc<Members>,
+    pub(crate) failure: Failure,
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) running: Mutex<Option<Running>>,
+}
+
+/// What a shutdown takes apart.
+pub(crate) struct Running {
+    pub(crate) tasks: Vec<JoinHandle<()>>,
+    pub(crate) released: Released,
+}
+
+/// What is read. None of it waits for the log.
+impl Consensus {
+    /// This node's number.
+    pub fn node(&self) -> NodeNumber {
+        self.inner.node
+    }
+
+    /// Callers, agents, owners, settings: for each request and each mint.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.inner.published.directory
+    }
+
+    /// What is in force, at which revision, how fresh.
+    pub fn view(&self) -> &Arc<View> {
+        &self.inner.published.view
+    }
+
+    /// Reads the state itself, for lists, status and the keeper. Entries wait while
+    /// `read` runs, and it may see entries that are not published yet: never for a
+    /// mint or a check.
+    pub fn read_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.inner.published.state.read())
+    }
+
+    /// A hash over the whole state, the same on every node at the same revision.
+    pub fn state_digest(&self) -> (Revision, [u8; 32]) {
+        self.read_state(|state| (state.revision(), state.digest()))
+    }
+
+    /// Where this node and its cluster stand.
+    pub fn status(&self) -> Status {
+        status(self.inner.node, &self.inner.raft, &self.inner.published)
+    }
+
+    /// Follows the log from here on.
+    pub fn events(&self) -> Events {
+        self.inner.published.events()
+    }
+}
+
+/// What waits for the cluster.
+impl Consensus {
+    /// Proposes a command, through the leader if this is not it, and answers when
+    /// this node has applied it. A rejection is an outcome.
+    ///
+    /// # Errors
+    /// [`ProposeError`]. After [`ProposeError::Unknown`] and
+    /// [`ProposeError::Unavailable`] it may be sent again with the same request id.
+    pub async fn propose(
+        &self,
+        proposal: Proposal,
+        within: Duration,
+    ) -> Result<Outcome, ProposeError> {
+        if *self.inner.stopping.borrow() {
+            return Err(ProposeError::Stopped);
+        }
+        self.inner.proposer.propose(proposal, within).await
+    }
+
+    /// Waits until this node has applied `revision`; `false` when `within` passed
+    /// first.
+    pub async fn wait_revision(&self, revision: Revision, within: Duration) -> bool {
+        self.inner.published.reach(revision, within).await
+    }
+
+    /// Waits for a proof of freshness that begins after this call. Whoever asks
+    /// while one is about to begin shares it.
+    ///
+    /// # Errors
+    /// [`Unproved`] when none came within the time.
+    pub async fn prove_now(&self, within: Duration) -> Result<(), Unproved> {
+        self.inner.prover.prove_now(within).await
+    }
+
+    /// Lets an admitted node replicate, as a learner. Answers when the change is
+    /// committed, not when the learner has caught up. Harmless to repeat.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn add_learner(
+        &self,
+        number: NodeNumber,
+        within: Duration,
+    ) -> Result<(), ChangeError> {
+        self.inner.members.change(MembershipChange::AddLearner(number), within).await
+    }
+
+    /// Lets a learner vote that has caught up. Harmless to repeat.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; refused, with the reason, while it lags behind.
+    pub async fn promote(&self, number: NodeNumber, within: Duration) -> Result<(), ChangeError> {
+        self.inner.members.change(MembershipChange::Promote(number), within).await
+    }
+
+    /// Resolves when Raft or the storage has died: the process must end then. It
+    /// resolves after a shutdown too.
+    pub fn fatal(&self) -> impl Future<Output = Ended> + Send + 'static {
+        let mut metrics = self.inner.raft.metrics();
+        let failure = self.inner.failure.clone();
+        async move {
+            let raft = async {
+                loop {
+                    if let Err(fatal) = &metrics.borrow_watched().running_state {
+                        return fatal.to_string();
+                    }
+                    if metrics.changed().await.is_err() {
+                        return "Raft is gone".to_owned();
+                    }
+                }
+            };
+            tokio::select! {
+                reason = raft => Ended(reason),
+                error = failure.occurred() => Ended(error.to_string()),
+            }
+        }
+    }
+
+    /// Stops: peers are hung up on, Raft ends, and the data directory is closed
+    /// when this returns. Further calls return at once.
+    pub async fn shutdown(&self) {
+        self.inner.stopping.send_replace(true);
+        let Some(running) = self.inner.running.lock().take() else { return };
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::error!(%error, "Raft did not end in order");
+        }
+        for task in running.tasks {
+            task.abort();
+            // Cancelled is what it is meant to be.
+            let _ = task.await;
+        }
+        if tokio::time::timeout(RELEASE_LIMIT, running.released.wait()).await.is_err() {
+            tracing::error!("the data directory is still open; it closes with the process");
+        }
+    }
+
+    pub(crate) fn raft(&self) -> &Raft {
+        &self.inner.raft
+    }
+
+    pub(crate) fn peer_public_key(&self) -> &[u8] {
+        &self.inner.peer_public_key
+    }
+}

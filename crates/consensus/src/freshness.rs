@@ -1,0 +1,233 @@
+//! Proofs of freshness: that this node's state is no older than a moment of its
+//! own clock.
+//!
+//! ```text
+//!  t0 = boot clock ──► ask the leader for a read index ──► wait until applied ──► fresh as of t0
+//!  (before anything is sent)        └ a quorum confirms that it still leads
+//! ```
+//!
+//! A proof counts from the question, never from the answer. Each tick asks anew;
+//! questions may overlap, each with a limit of its own. Heartbeats prove nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use chancery_credential::{NodeNumber, Revision};
+use chancery_revocation::BootTime;
+use chancery_wire::peer as pb;
+use openraft::{LinearizerOption, errors::RaftError};
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::{
+    clock::Clocks,
+    codec::raft::{read_log_id, required},
+    peers::{
+        book::PeerBook,
+        dialer::{Dialer, Lane},
+    },
+    published::Published,
+    raft::{LogId, Raft},
+    skew::{MAX_SKEW_MS, Skew},
+    status::{leader_of, voters_of},
+};
+
+/// What one proof may take. Longer than a round trip and a disk; short enough that
+/// one lost question leaves room for others within F.
+const PROOF_LIMIT: Duration = Duration::from_millis(300);
+/// Proofs under way at once: those of one limit at the shortest tick, and some.
+const PROOFS_AT_ONCE: usize = 16;
+/// The shortest tick, whatever the settings say.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
+
+/// What the leader answers.
+pub(crate) struct ReadIndex {
+    pub(crate) read_index: LogId,
+    pub(crate) freshness_ms: u64,
+}
+
+/// Why the leader gives no proof.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProofRefused {
+    /// Here and now; ask again.
+    #[error("no read index now: {0}")]
+    NotNow(String),
+    /// Not to this node, as it is.
+    #[error("no proof for this node: {0}")]
+    NotThisNode(String),
+}
+
+/// No proof came within the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node reached no leader with a quorum in time, so it cannot say that it is fresh: ask another node")]
+pub struct Unproved;
+
+/// Asks for proofs, and answers those of others while this node leads.
+pub(crate) struct Prover {
+    pub(crate) own: NodeNumber,
+    pub(crate) process: u64,
+    pub(crate) raft: Raft,
+    pub(crate) published: Arc<Published>,
+    pub(crate) book: Arc<PeerBook>,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) clocks: Arc<dyn Clocks>,
+    pub(crate) skew: Arc<Skew>,
+    pub(crate) default_tick: Duration,
+    /// The latest moment as of which this node proved itself fresh.
+    pub(crate) proved: watch::Sender<Option<BootTime>>,
+    /// Somebody waits for a proof that begins now.
+    pub(crate) wanted: Notify,
+}
+
+impl Prover {
+    /// Asks on each tick, and at once when somebody wants a proof, until dropped.
+    pub(crate) async fn run(self: Arc<Self>) {
+        tokio::join!(self.clone().on_each_tick(), self.when_wanted());
+    }
+
+    async fn on_each_tick(self: Arc<Self>) {
+        let at_once = Arc::new(Semaphore::new(PROOFS_AT_ONCE));
+        loop {
+            tokio::time::sleep(self.tick()).await;
+            let Ok(turn) = at_once.clone().try_acquire_owned() else { continue };
+            let this = self.clone();
+            tokio::spawn(async move {
+                let _turn = turn;
+                this.try_prove().await;
+            });
+        }
+    }
+
+    /// One at a time: whoever comes while one is under way is served by the next.
+    async fn when_wanted(&self) {
+        loop {
+            self.wanted.notified().await;
+            self.try_prove().await;
+        }
+    }
+
+    async fn try_prove(&self) {
+        if let Err(reason) = self.prove().await {
+            tracing::debug!(%reason, "no proof of freshness");
+        }
+    }
+
+    fn tick(&self) -> Duration {
+        let settings = self.published.directory.settings();
+        settings
+            .map_or(self.default_tick, |settings| Duration::from_millis(settings.tick_ms))
+            .max(SHORTEST_TICK)
+    }
+
+    /// One proof, from the question to the publication.
+    async fn prove(&self) -> Result<(), ProofRefused> {
+        let asked_at = self.clocks.boot();
+        let proof = async {
+            let answer = self.ask().await?;
+            let revision = Revision(answer.read_index.index);
+            if !self.published.reach(revision, PROOF_LIMIT).await {
+                return Err(not_now("this node has not applied the read index"));
+            }
+            Ok(answer.freshness_ms)
+        };
+        let freshness_ms = tokio::time::timeout(PROOF_LIMIT, proof)
+            .await
+            .map_err(|_| not_now("the limit of one proof has passed"))??;
+        // The leader's F, or that of the state just reached, whichever is shorter.
+        let own_ms = self.freshness_ms().unwrap_or(freshness_ms);
+        let bound = Duration::from_millis(freshness_ms.min(own_ms));
+        self.published.view.prove_fresh(asked_at, bound);
+        self.proved.send_if_modified(|latest| {
+            let later = latest.is_none_or(|latest| latest < asked_at);
+            if later {
+                *latest = Some(asked_at);
+            }
+            later
+        });
+        Ok(())
+    }
+
+    async fn ask(&self) -> Result<ReadIndex, ProofRefused> {
+        let leader = leader_of(&self.raft).ok_or_else(|| not_now("no leader is known"))?;
+        if leader == self.own {
+            return self.answer(self.own, self.clocks.wall_ms()).await;
+        }
+        let record =
+            self.book.record_of(leader).ok_or_else(|| not_now("the leader's record is unknown"))?;
+        let mut client = self
+            .dialer
+            .client(leader, &record, Lane::Control)
+            .map_err(|error| not_now(error.to_string()))?;
+        let request = pb::ProveFreshRequest {
+            from: self.own.0,
+            process: self.process,
+            applied: self.published.revision().0,
+            wall_ms: self.clocks.wall_ms(),
+        };
+        let response =
+            client.prove_fresh(request).await.map_err(|status| not_now(status.to_string()))?;
+        let response = response.into_inner();
+        let read_index = required(response.read_index, "prove_fresh.read_index")
+            .and_then(read_log_id)
+            .map_err(|error| not_now(error.to_string()))?;
+        Ok(ReadIndex { read_index, freshness_ms: response.freshness_ms })
+    }
+
+    /// The read index for `from`, if this node leads and a quorum says so now.
+    ///
+    /// Always ReadIndex: a lease would trust that clocks agree.
+    pub(crate) async fn answer(
+        &self,
+        from: NodeNumber,
+        wall_ms: u64,
+    ) -> Result<ReadIndex, ProofRefused> {
+        self.judge_clock(from, wall_ms)?;
+        let freshness_ms =
+            self.freshness_ms().ok_or_else(|| not_now("the cluster has not been born"))?;
+        if self.published.state.read().node(from).is_none() {
+            return Err(ProofRefused::NotThisNode(format!("node {from} is not admitted")));
+        }
+        let option =
+            LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
+        match self.raft.get_read_linearizer(option).await {
+            Ok(linearizer) => {
+                let read_index = *linearizer.read_log_id().log_id();
+                Ok(ReadIndex { read_index, freshness_ms })
+            }
+            Err(RaftError::APIError(error)) => Err(not_now(error.to_string())),
+            Err(RaftError::Fatal(error)) => Err(not_now(error.to_string())),
+        }
+    }
+
+    /// Whoever's clock is alone with its time gets no proof, as long as this node's
+    /// is not the one that is alone.
+    fn judge_clock(&self, from: NodeNumber, wall_ms: u64) -> Result<(), ProofRefused> {
+        let (own_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
+        let apart_ms = self.skew.hear(from, wall_ms, own_ms, now);
+        if apart_ms > MAX_SKEW_MS && self.skew.agrees(self.own, voters_of(&self.raft), now) {
+            return Err(ProofRefused::NotThisNode(format!(
+                "its clock is {apart_ms} ms from that of the majority; set it"
+            )));
+        }
+        Ok(())
+    }
+
+    fn freshness_ms(&self) -> Option<u64> {
+        self.published.directory.settings().map(|settings| settings.freshness_ms)
+    }
+
+    /// Waits for a proof that begins after this call, shared with whoever else
+    /// waits for one.
+    pub(crate) async fn prove_now(&self, within: Duration) -> Result<(), Unproved> {
+        let called_at = self.clocks.boot();
+        let mut proved = self.proved.subscribe();
+        self.wanted.notify_one();
+        let begun_after = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
+        match tokio::time::timeout(within, begun_after).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Unproved),
+        }
+    }
+}
+
+fn not_now(reason: impl Into<String>) -> ProofRefused {
+    ProofRefused::NotNow(reason.into())
+}

@@ -1,0 +1,194 @@
+//! The listener for peers: handshakes within a time limit, connections within a
+//! number, and to each connection the number that its key proved.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use chancery_credential::NodeNumber;
+use futures::Stream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+
+use super::{
+    book::PeerBook,
+    transport::{Connection, Later, Transport},
+};
+
+/// How long a handshake may take; a peer needs one round trip and one signature.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
+/// Handshakes in flight: strangers can hold these, and only these.
+const HANDSHAKES: usize = 64;
+/// Established connections; a peer opens three.
+const CONNECTIONS: usize = 256;
+/// How long to leave a listener alone that just failed (no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Which key a connection proved. The number it stands for is looked up anew for
+/// each request, because membership changes under open connections.
+#[derive(Clone, Debug)]
+pub(crate) struct ProvedKey(pub(crate) Arc<[u8]>);
+
+impl ProvedKey {
+    pub(crate) fn number(&self, book: &PeerBook) -> Option<NodeNumber> {
+        book.number_of(&self.0)
+    }
+}
+
+/// One connection, after its handshake.
+pub(crate) struct PeerConnection {
+    stream: TlsStream<Box<dyn Connection>>,
+    key: ProvedKey,
+    /// Ready when this node stops: the connection then reads its end, and with it
+    /// every request on it is over.
+    hangup: Later<'static, ()>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connected for PeerConnection {
+    type ConnectInfo = ProvedKey;
+
+    fn connect_info(&self) -> ProvedKey {
+        self.key.clone()
+    }
+}
+
+impl AsyncRead for PeerConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.hangup.as_mut().poll(cx).is_ready() {
+            let gone = std::io::ErrorKind::ConnectionAborted;
+            return Poll::Ready(Err(std::io::Error::new(gone, "this node is stopping")));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for PeerConnection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// What comes through the door, for `serve_with_incoming`. Dropping it closes the
+/// door and ends the handshakes in flight.
+pub(crate) fn incoming(
+    transport: Arc<dyn Transport>,
+    acceptor: TlsAcceptor,
+    stopping: watch::Receiver<bool>,
+) -> impl Stream<Item = std::io::Result<PeerConnection>> + Send + 'static {
+    let (sender, receiver) = mpsc::channel(HANDSHAKES);
+    let door = tokio::spawn(accept(transport, acceptor, stopping, sender));
+    WithDoor { incoming: ReceiverStream::new(receiver), door }
+}
+
+struct WithDoor {
+    incoming: ReceiverStream<std::io::Result<PeerConnection>>,
+    door: tokio::task::JoinHandle<()>,
+}
+
+impl Stream for WithDoor {
+    type Item = std::io::Result<PeerConnection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.incoming).poll_next(cx)
+    }
+}
+
+impl Drop for WithDoor {
+    fn drop(&mut self) {
+        self.door.abort();
+    }
+}
+
+async fn accept(
+    transport: Arc<dyn Transport>,
+    acceptor: TlsAcceptor,
+    stopping: watch::Receiver<bool>,
+    sender: mpsc::Sender<std::io::Result<PeerConnection>>,
+) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut shaking = JoinSet::new();
+    loop {
+        let Ok(turn) = handshakes.clone().acquire_owned().await else { return };
+        let connection = match transport.accept().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "the listener for peers cannot accept; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, sender, places) = (acceptor.clone(), sender.clone(), places.clone());
+        let hangup = hangup(stopping.clone());
+        shaking.spawn(async move {
+            let _turn = turn;
+            let Some(stream) = shake(acceptor, connection).await else { return };
+            let Ok(place) = places.try_acquire_owned() else {
+                tracing::warn!("a peer was turned away: {CONNECTIONS} connections are open");
+                return;
+            };
+            let Some(key) = proved_key(&stream) else { return };
+            let connection = PeerConnection { stream, key, hangup, _place: place };
+            // The receiver is gone only when the listener is shutting down.
+            let _ = sender.send(Ok(connection)).await;
+        });
+        while shaking.try_join_next().is_some() {}
+    }
+}
+
+/// Resolves when this node stops.
+fn hangup(mut stopping: watch::Receiver<bool>) -> Later<'static, ()> {
+    Box::pin(async move {
+        // Whoever could say so being gone is the same news.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    })
+}
+
+async fn shake(
+    acceptor: TlsAcceptor,
+    connection: Box<dyn Connection>,
+) -> Option<TlsStream<Box<dyn Connection>>> {
+    match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(connection)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a handshake on the listener for peers failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a handshake on the listener for peers took too long");
+            None
+        }
+    }
+}
+
+fn proved_key(stream: &TlsStream<Box<dyn Connection>>) -> Option<ProvedKey> {
+    let (_, session) = stream.get_ref();
+    let shown = session.peer_certificates()?.first()?;
+    Some(ProvedKey(Arc::from(shown.as_ref())))
+}

@@ -1,0 +1,113 @@
+//! Receiving a snapshot: rows go straight into a state beside the present one,
+//! which is complete, checked and durable before anybody is told of it.
+
+use std::io;
+
+use chancery_storage::{FinishedState, Row, StagedState, StateStore, Tally};
+use chancery_wire::peer as pb;
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+
+use crate::{
+    codec::peer as codec,
+    raft::{Snapshot, SnapshotMeta, Vote},
+    state_machine::{SnapshotSource, applied_of},
+};
+
+/// Reads a whole snapshot from a peer that was identified already.
+///
+/// # Errors
+/// Chunks out of order, of another sender or missing, and a disk that fails: then
+/// the rows that came are thrown away.
+pub(crate) async fn receive(
+    store: StateStore,
+    from: u64,
+    chunks: impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin,
+) -> Result<(Vote, Snapshot), Status> {
+    use pb::snapshot_chunk::Part;
+    let mut parts = chunks.map(|chunk| {
+        let chunk = chunk?;
+        if chunk.from == from { Ok(chunk.part) } else { Err(other_sender(from, chunk.from)) }
+    });
+    let Some(Part::Header(header)) = next(&mut parts).await? else {
+        return Err(out_of_order("a snapshot begins with its header"));
+    };
+    let (vote, meta) = codec::read_snapshot_header(header)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let mut staged = blocking(move || Ok(store.stage()?)).await?;
+    loop {
+        match next(&mut parts).await? {
+            Some(Part::Rows(rows)) => staged = push(staged, rows).await?,
+            Some(Part::Trailer(trailer)) => {
+                if next(&mut parts).await?.is_some() {
+                    return Err(out_of_order("a snapshot ends with its trailer"));
+                }
+                let finished = finish(staged, &meta, &trailer).await?;
+                let snapshot = SnapshotSource::Received(Box::new(finished));
+                return Ok((vote, Snapshot { meta, snapshot }));
+            }
+            Some(Part::Header(_)) => return Err(out_of_order("a snapshot has one header")),
+            None => return Err(out_of_order("a snapshot ends with its trailer")),
+        }
+    }
+}
+
+async fn next(
+    parts: &mut (impl Stream<Item = Result<Option<pb::snapshot_chunk::Part>, Status>> + Unpin),
+) -> Result<Option<pb::snapshot_chunk::Part>, Status> {
+    match parts.next().await {
+        None => Ok(None),
+        Some(Ok(Some(part))) => Ok(Some(part)),
+        Some(Ok(None)) => Err(out_of_order("a part that this build does not know: upgrade it")),
+        Some(Err(status)) => Err(status),
+    }
+}
+
+async fn push(mut staged: StagedState, rows: pb::SnapshotRows) -> Result<StagedState, Status> {
+    let rows = rows
+        .rows
+        .into_iter()
+        .map(|row| {
+            let table = u8::try_from(row.table)
+                .map_err(|_| out_of_order("a table that this build does not know: upgrade it"))?;
+            Ok(Row { table, key: row.key, value: row.value })
+        })
+        .collect::<Result<Vec<_>, Status>>()?;
+    blocking(move || {
+        staged.push(rows)?;
+        Ok(staged)
+    })
+    .await
+}
+
+async fn finish(
+    staged: StagedState,
+    meta: &SnapshotMeta,
+    trailer: &pb::SnapshotTrailer,
+) -> Result<FinishedState, Status> {
+    let digest: [u8; 32] = trailer
+        .sha256
+        .as_ref()
+        .try_into()
+        .map_err(|_| out_of_order("a snapshot's digest has 32 bytes"))?;
+    let (applied, tally) = (applied_of(meta), Tally { rows: trailer.rows, digest });
+    blocking(move || Ok(staged.finish(applied, &tally)?)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Status::internal(error.to_string())),
+        Err(error) => Err(Status::internal(error.to_string())),
+    }
+}
+
+fn out_of_order(what: &'static str) -> Status {
+    Status::invalid_argument(what)
+}
+
+fn other_sender(from: u64, claimed: u64) -> Status {
+    Status::permission_denied(format!("node {from} proved its key, and the chunk is of {claimed}"))
+}

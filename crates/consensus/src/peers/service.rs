@@ -1,0 +1,228 @@
+//! What a node does for its peers. Each request is held against the key that its
+//! connection proved: the number that it claims must be the number that the key
+//! stands for at this moment.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use chancery_credential::NodeNumber;
+use chancery_storage::StateStore;
+use chancery_wire::peer::{self as pb, peer_service_server::PeerService};
+use futures::{Stream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{book::PeerBook, listener::ProvedKey, receive_snapshot};
+use crate::{
+    codec::{self, peer as peer_codec, raft as raft_codec},
+    membership::{ChangeError, Members, MembershipChange},
+    freshness::{ProofRefused, Prover},
+    outcome::ProposeError,
+    propose::{Forwarded, Proposer},
+    raft::Raft,
+    release::Hold,
+};
+
+/// How long the leader works on a forwarded command when the node that forwards it
+/// does not say. It says so always, by the deadline of its call.
+const FORWARDED_LIMIT: Duration = Duration::from_secs(30);
+
+/// The service behind the listener for peers.
+pub(crate) struct Peers {
+    pub(crate) raft: Raft,
+    pub(crate) book: Arc<PeerBook>,
+    pub(crate) store: StateStore,
+    pub(crate) prover: Arc<Prover>,
+    pub(crate) proposer: Arc<Proposer>,
+    pub(crate) members: Arc<Members>,
+    /// Rows of one snapshot at a time are taken in.
+    pub(crate) receiving: Arc<Semaphore>,
+    pub(crate) _hold: Hold,
+}
+
+/// Who sent it: the number that the connection's key stands for, if the request
+/// claims the same.
+fn sender<T>(book: &PeerBook, request: &Request<T>, claimed: u64) -> Result<NodeNumber, Status> {
+    let number = proved(book, proved_key(request)?)?;
+    claims(number, claimed)?;
+    Ok(number)
+}
+
+fn proved_key<T>(request: &Request<T>) -> Result<ProvedKey, Status> {
+    request
+        .extensions()
+        .get::<ProvedKey>()
+        .cloned()
+        .ok_or_else(|| Status::unauthenticated("the connection proved no key"))
+}
+
+fn proved(book: &PeerBook, key: ProvedKey) -> Result<NodeNumber, Status> {
+    key.number(book).ok_or_else(|| {
+        Status::permission_denied(
+            "the key that this connection proved is no peer's (any more): admit the node, or \
+             give it a fresh admission file",
+        )
+    })
+}
+
+fn claims(proved: NodeNumber, claimed: u64) -> Result<(), Status> {
+    if proved.0 == claimed {
+        Ok(())
+    } else {
+        Err(Status::permission_denied(format!(
+            "the request says node {claimed}, and its key is node {proved}'s"
+        )))
+    }
+}
+
+fn invalid(error: codec::Undecodable) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn stopped(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("Raft has stopped here: {error}"))
+}
+
+#[tonic::async_trait]
+impl PeerService for Peers {
+    type AppendStream = Pin<Box<dyn Stream<Item = Result<pb::AppendResponse, Status>> + Send>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<pb::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let (key, book) = (proved_key(&request)?, self.book.clone());
+        proved(&book, key.clone())?;
+        // A request that is refused or not understood ends the stream: what came
+        // before it is answered, then the refusal is, and nothing after it is read.
+        let refused: Arc<Mutex<Option<Status>>> = Arc::default();
+        let refusal = refused.clone();
+        let requests = request
+            .into_inner()
+            .map(move |request| {
+                let request = request?;
+                claims(proved(&book, key.clone())?, request.from)?;
+                peer_codec::read_append(request).map_err(invalid)
+            })
+            .map_err(move |status| *refusal.lock() = Some(status))
+            .take_while(|request| futures::future::ready(request.is_ok()))
+            .filter_map(|request| futures::future::ready(request.ok()));
+        let answers = self.raft.stream_append(requests).map(|answer| {
+            answer.map(|result| peer_codec::appended(&result)).map_err(stopped)
+        });
+        let last = futures::stream::once(async move { refused.lock().take() })
+            .filter_map(|status| futures::future::ready(status.map(Err)));
+        Ok(Response::new(Box::pin(answers.chain(last))))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        sender(&self.book, &request, request.get_ref().from)?;
+        let request = peer_codec::read_vote_request(request.into_inner()).map_err(invalid)?;
+        let response = self.raft.vote(request).await.map_err(stopped)?;
+        Ok(Response::new(peer_codec::voted(&response)))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        sender(&self.book, &request, request.get_ref().from)?;
+        let request = peer_codec::read_vote_request(request.into_inner()).map_err(invalid)?;
+        let response = self.raft.pre_vote(request).await.map_err(stopped)?;
+        Ok(Response::new(peer_codec::voted(&response)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        sender(&self.book, &request, request.get_ref().from)?;
+        let request = peer_codec::read_transfer(request.into_inner()).map_err(invalid)?;
+        let response = self.raft.handle_transfer_leader(request).await.map_err(stopped)?;
+        Ok(Response::new(peer_codec::transferred(&response)))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<pb::SnapshotChunk>>,
+    ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        let from = proved(&self.book, proved_key(&request)?)?;
+        let _turn = self.receiving.try_acquire().map_err(|_| {
+            Status::resource_exhausted("another snapshot is being received; try again")
+        })?;
+        let chunks = request.into_inner();
+        let (vote, snapshot) =
+            receive_snapshot::receive(self.store.clone(), from.0, chunks).await?;
+        tracing::info!(%from, meta = %snapshot.meta, "a snapshot was received");
+        let response =
+            self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
+        Ok(Response::new(pb::SnapshotResponse { vote: Some(raft_codec::vote(&response.vote)) }))
+    }
+
+    async fn prove_fresh(
+        &self,
+        request: Request<pb::ProveFreshRequest>,
+    ) -> Result<Response<pb::ProveFreshResponse>, Status> {
+        let from = sender(&self.book, &request, request.get_ref().from)?;
+        let wall_ms = request.get_ref().wall_ms;
+        match self.prover.answer(from, wall_ms).await {
+            Ok(answer) => Ok(Response::new(pb::ProveFreshResponse {
+                read_index: Some(raft_codec::log_id(&answer.read_index)),
+                freshness_ms: answer.freshness_ms,
+            })),
+            Err(refused @ ProofRefused::NotNow(_)) => Err(Status::unavailable(refused.to_string())),
+            Err(refused @ ProofRefused::NotThisNode(_)) => {
+                Err(Status::failed_precondition(refused.to_string()))
+            }
+        }
+    }
+
+    async fn propose(
+        &self,
+        request: Request<pb::ProposeRequest>,
+    ) -> Result<Response<pb::ProposeResponse>, Status> {
+        use pb::propose_response::Outcome;
+        let from = sender(&self.book, &request, request.get_ref().from)?;
+        let (command, meta) = codec::decode_proposal(request.into_inner().proposal).map_err(invalid)?;
+        let forwarded = Forwarded { from, command, meta };
+        let outcome = match self.proposer.take(forwarded, FORWARDED_LIMIT).await {
+            Ok(outcome) => Outcome::Decided(codec::encode_outcome(&outcome)),
+            Err(ProposeError::Unavailable { leader, .. }) => Outcome::NotLeader(not_leader(leader)),
+            Err(ProposeError::Unknown(why)) => Outcome::Unknown(why),
+            Err(error @ (ProposeError::TooLarge { .. } | ProposeError::Refused(_))) => {
+                Outcome::Refused(error.to_string())
+            }
+            Err(ProposeError::Stopped) => Outcome::NotLeader(not_leader(None)),
+        };
+        Ok(Response::new(pb::ProposeResponse { outcome: Some(outcome) }))
+    }
+
+    async fn change_membership(
+        &self,
+        request: Request<pb::ChangeMembershipRequest>,
+    ) -> Result<Response<pb::ChangeMembershipResponse>, Status> {
+        use pb::{change_membership_request::Change, change_membership_response::Outcome};
+        let from = sender(&self.book, &request, request.get_ref().from)?;
+        self.proposer.may_forward(from).map_err(|error| Status::permission_denied(error.to_string()))?;
+        let change = match request.into_inner().change {
+            Some(Change::AddLearner(number)) => MembershipChange::AddLearner(NodeNumber(number)),
+            Some(Change::Promote(number)) => MembershipChange::Promote(NodeNumber(number)),
+            None => return Err(Status::invalid_argument("a change that this build does not know")),
+        };
+        let outcome = match self.members.change_here(change).await {
+            Ok(()) => Outcome::Done(true),
+            Err(ChangeError::NotLeader(leader)) => Outcome::NotLeader(not_leader(leader)),
+            Err(ChangeError::Refused(why)) => Outcome::Refused(why),
+            Err(ChangeError::Unknown(why)) => Outcome::Unknown(why),
+        };
+        Ok(Response::new(pb::ChangeMembershipResponse { outcome: Some(outcome) }))
+    }
+}
+
+fn not_leader(leader: Option<NodeNumber>) -> pb::NotLeader {
+    pb::NotLeader { leader: leader.map_or(0, |number| number.0) }
+}
+

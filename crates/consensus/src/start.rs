@@ -1,0 +1,180 @@
+//! Putting a node's consensus together: the directory, the state in it, Raft over
+//! both, and then the doors, in an order in which nobody meets a half of it.
+
+use std::sync::Arc;
+
+use chancery_authority::Settings;
+use chancery_revocation::View;
+use chancery_storage::{DataDirectory, LogStore as Log, StateStore};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::{
+    consensus::{Consensus, Inner, Running},
+    error::StartError,
+    freshness::Prover,
+    log_store::LogStore,
+    membership::Members,
+    options::{Options, Timing, default_tick, raft_config},
+    peers::{book::PeerBook, dialer::Dialer, network::Networks, serve::serve, service::Peers},
+    propose::Proposer,
+    published::Published,
+    raft::{Raft, StoredMembership},
+    release::{Hold, pair},
+    skew::Skew,
+    state_machine::{StateMachine, load},
+};
+
+/// What stands on disk, read.
+struct Opened {
+    directory: DataDirectory,
+    log: Log,
+    store: StateStore,
+    published: Arc<Published>,
+    hold: Hold,
+}
+
+impl Consensus {
+    /// Opens the data directory, loads the state, and takes part in the cluster.
+    /// Everything runs on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// [`StartError`]: whose fault it is and what to do.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let (hold, released) = pair();
+        let opened = open(&options, hold).await?;
+        let node = options.identity.node;
+        let membership = opened.published.position.read().membership.clone();
+        check_own_key(&options, &membership)?;
+        let book = Arc::new(PeerBook::new(options.admission, membership));
+        let dialer = Arc::new(Dialer::new(options.peer.clone(), options.transport.clone()));
+
+        let raft = build_raft(&opened, &options.identity, options.timing, options.compaction, {
+            Networks { own: node, dialer: dialer.clone() }
+        })
+        .await?;
+        book.follow(raft.metrics());
+
+        let Opened { directory, store, published, hold, .. } = opened;
+        let skew = Arc::new(Skew::default());
+        let prover = Arc::new(Prover {
+            own: node,
+            process: options.process,
+            raft: raft.clone(),
+            published: published.clone(),
+            book: book.clone(),
+            dialer: dialer.clone(),
+            clocks: options.clocks.clone(),
+            skew: skew.clone(),
+            default_tick: default_tick(options.timing),
+            proved: watch::Sender::new(None),
+            wanted: Notify::new(),
+        });
+        let proposer = Arc::new(Proposer {
+            own: node,
+            raft: raft.clone(),
+            published: published.clone(),
+            book: book.clone(),
+            dialer: dialer.clone(),
+            clocks: options.clocks,
+            entropy: options.entropy,
+            skew,
+        });
+        let members = Arc::new(Members {
+            own: node,
+            raft: raft.clone(),
+            published: published.clone(),
+            book: book.clone(),
+            dialer,
+        });
+        let stopping = watch::Sender::new(false);
+        let peers = Peers {
+            raft: raft.clone(),
+            book,
+            store,
+            prover: prover.clone(),
+            proposer: proposer.clone(),
+            members: members.clone(),
+            receiving: Arc::new(Semaphore::new(1)),
+            _hold: hold,
+        };
+        let server = serve(peers, &options.peer, options.transport, stopping.subscribe())?;
+        raft.run();
+        let tasks = vec![tokio::spawn(server), tokio::spawn(prover.clone().run())];
+        let inner = Inner {
+            node,
+            peer_public_key: options.peer.spki().to_vec(),
+            raft,
+            published,
+            prover,
+            proposer,
+            members,
+            failure: directory.failure().clone(),
+            stopping,
+            running: Mutex::new(Some(Running { tasks, released })),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// Opens and reads what is on disk, off the runtime's own threads.
+async fn open(options: &Options, hold: Hold) -> Result<Opened, StartError> {
+    let (path, identity) = (options.directory.clone(), options.identity);
+    let reading = tokio::task::spawn_blocking(move || {
+        let directory = DataDirectory::open(path, &identity.marker())?;
+        let (log, store) = directory.open_stores()?;
+        let (state, position) = load(&store, identity.lineage)?;
+        Ok::<_, StartError>((directory, log, store, state, position))
+    });
+    let (directory, log, store, state, position) =
+        reading.await.map_err(|error| StartError::State(std::io::Error::other(error)))??;
+    let view = Arc::new(View::new(options.identity.lineage));
+    let consumers = options.consumers.clone();
+    let published = Arc::new(Published::new(view, consumers, options.event_capacity.max(1)));
+    published.replace(state, position).map_err(|error| StartError::State(std::io::Error::other(error)))?;
+    Ok(Opened { directory, log, store, published, hold })
+}
+
+async fn build_raft(
+    opened: &Opened,
+    identity: &crate::options::DirectoryIdentity,
+    timing: Timing,
+    compaction: crate::options::Compaction,
+    networks: Networks,
+) -> Result<Raft, StartError> {
+    let settings = opened.published.directory.settings();
+    let timing = settings.map_or(timing, |settings| replicated(&settings));
+    let config = raft_config(identity.lineage, timing, compaction)?;
+    let log_store = LogStore::new(opened.log.clone(), opened.store.clone(), opened.hold.clone());
+    let state_machine = StateMachine::new(
+        opened.published.clone(),
+        opened.store.clone(),
+        Some(opened.log.flushed().clone()),
+        identity.lineage,
+        opened.hold.clone(),
+    )?;
+    Raft::build(identity.node.0, Arc::new(config), networks, log_store, state_machine)
+        .await
+        .map_err(|error| StartError::Raft(error.to_string()))
+}
+
+fn replicated(settings: &Settings) -> Timing {
+    Timing {
+        heartbeat_ms: settings.heartbeat_ms,
+        election_min_ms: settings.election_min_ms,
+        election_max_ms: settings.election_max_ms,
+        tick_ms: settings.tick_ms,
+    }
+}
+
+/// A node that comes with another key than its peers have pinned would be turned
+/// away by all of them; better told here.
+fn check_own_key(options: &Options, membership: &StoredMembership) -> Result<(), StartError> {
+    let node = options.identity.node;
+    match membership.get_node(&node.0) {
+        Some(record) if record.peer_public_key != options.peer.spki() => {
+            Err(StartError::OtherKey(node))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,129 @@
+//! One batch of entries: from the log into the state, to disk, to readers, and
+//! then the answers.
+
+use std::io;
+
+use chancery_authority::{Answer, Event, State};
+use chancery_credential::Revision;
+use chancery_storage::{Applied, RowWrite};
+use openraft::{
+    EntryPayload,
+    storage::{ApplyResponder, EntryResponder},
+};
+
+use super::StateMachine;
+use crate::{
+    codec::{decode_stamped, encode_applied, encode_key, encode_row},
+    command::EncodedCommand,
+    outcome::Outcome,
+    published::{EntryEvents, Position},
+    raft::{StoredMembership, Types},
+    reply::Reply,
+};
+
+type Answers = Vec<(ApplyResponder<Types>, Reply)>;
+
+impl StateMachine {
+    /// # Errors
+    /// An entry that this build cannot understand, or a failed write. Either ends
+    /// the process: to go on would be to diverge.
+    pub(super) fn apply_batch(&self, batch: Vec<EntryResponder<Types>>) -> io::Result<()> {
+        let mut entries = Vec::new();
+        let mut answers = Vec::new();
+        let mut position = self.published.position.read().clone();
+        let rows = {
+            let mut state = self.published.state.write();
+            for (entry, responder) in batch {
+                let revision = Revision(entry.log_id.index);
+                let reply = match entry.payload {
+                    EntryPayload::Blank => advance(&mut state, revision),
+                    EntryPayload::Membership(membership) => {
+                        position.membership = StoredMembership::new(Some(entry.log_id), membership);
+                        advance(&mut state, revision)
+                    }
+                    EntryPayload::Normal(command) => {
+                        self.carry_out(&mut state, revision, command, &mut entries)?
+                    }
+                };
+                position.last = Some(entry.log_id);
+                answers.extend(responder.map(|responder| (responder, reply)));
+            }
+            changed_rows(&mut state)
+        };
+        self.finish(position, rows, entries, answers)
+    }
+
+    fn finish(
+        &self,
+        position: Position,
+        rows: Vec<RowWrite>,
+        entries: Vec<EntryEvents>,
+        answers: Answers,
+    ) -> io::Result<()> {
+        let through = position.last.map_or(0, |last| last.index);
+        let meta = encode_applied(position.last.as_ref(), &position.membership);
+        self.store.write(rows, Applied { index: through, meta })?;
+        *self.published.position.write() = position;
+        self.published.publish(Revision(through), entries);
+        for (responder, reply) in answers {
+            responder.send(reply);
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &self,
+        state: &mut State,
+        revision: Revision,
+        command: EncodedCommand,
+        entries: &mut Vec<EntryEvents>,
+    ) -> io::Result<Reply> {
+        let stamped = decode_stamped(command.0)?;
+        let previous = state.view_revision();
+        let outcome = match state.apply(revision, &stamped) {
+            Ok(events) => {
+                let outcome = answered(revision, &events);
+                entries.push(EntryEvents { previous, revision, events });
+                outcome
+            }
+            Err(rejection) => Outcome { revision, verdict: Err(rejection) },
+        };
+        self.check_lineage(state)?;
+        Ok(Reply::Outcome(outcome))
+    }
+
+    /// A log that was begun under another lineage than this node was admitted to
+    /// is not its log.
+    fn check_lineage(&self, state: &State) -> io::Result<()> {
+        match state.lineage() {
+            Some(born) if born != self.lineage => Err(super::load::other_lineage(self.lineage, born)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn advance(state: &mut State, revision: Revision) -> Reply {
+    state.advance(revision);
+    Reply::Advanced
+}
+
+/// The answer that apply always puts last.
+fn answered(revision: Revision, events: &[Event]) -> Outcome {
+    match events.last() {
+        Some(Event::Answer { revision, answer }) => {
+            Outcome { revision: *revision, verdict: Ok(answer.clone()) }
+        }
+        _ => Outcome { revision, verdict: Ok(Answer::Nothing) },
+    }
+}
+
+fn changed_rows(state: &mut State) -> Vec<RowWrite> {
+    let keys = state.take_changed_rows();
+    keys.iter()
+        .map(|key| RowWrite {
+            table: key.table() as u8,
+            key: encode_key(key),
+            value: state.row(key).map(|row| encode_row(&row)),
+        })
+        .collect()
+}

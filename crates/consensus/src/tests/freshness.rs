@@ -1,0 +1,86 @@
+//! A node says how old its state can be, and says nothing it cannot prove.
+
+use std::time::Duration;
+
+use chancery_revocation::{BootTime, View};
+
+use super::cluster::{Cluster, PATIENCE, eventually};
+use crate::{Clocks, SystemClocks};
+
+fn is_fresh(view: &View) -> bool {
+    let now = SystemClocks.boot();
+    view.freshness().is_some_and(|freshness| freshness.age(now).is_ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voters_and_learners_prove_that_they_are_fresh() {
+    let mut cluster = Cluster::born().await;
+    cluster.join(2).await;
+    for number in [1, 2] {
+        eventually("fresh", async || is_fresh(cluster.nodes[&number].view())).await;
+    }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_goes_stale_and_is_fresh_again_when_healed() {
+    let cluster = Cluster::of_three().await;
+    let leader = cluster.leader().await;
+    let alone = [1, 2, 3].into_iter().find(|number| *number != leader).unwrap();
+    let view = cluster.nodes[&alone].view().clone();
+    eventually("fresh", async || is_fresh(&view)).await;
+
+    cluster.board.isolate(alone);
+    eventually("stale", async || !is_fresh(&view)).await;
+    for number in [1, 2, 3].into_iter().filter(|number| *number != alone) {
+        assert!(is_fresh(cluster.nodes[&number].view()), "node {number} has a quorum");
+    }
+
+    cluster.board.heal();
+    eventually("fresh again", async || is_fresh(&view)).await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_without_a_quorum_proves_nothing() {
+    let cluster = Cluster::of_three().await;
+    let leader = cluster.leader().await;
+    let node = cluster.nodes[&leader].clone();
+    node.prove_now(PATIENCE).await.unwrap();
+    cluster.board.isolate(leader);
+    eventually("stale", async || !is_fresh(node.view())).await;
+    let proof = node.prove_now(Duration::from_millis(500)).await;
+    assert!(proof.is_err(), "its lease is over, and it asked for no lease");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_that_is_asked_for_begins_after_the_question() {
+    let cluster = Cluster::of_three().await;
+    for number in [1, 2, 3] {
+        let node = &cluster.nodes[&number];
+        let before = SystemClocks.boot();
+        let askers = (0..8).map(|_| node.prove_now(PATIENCE));
+        for answer in futures::future::join_all(askers).await {
+            answer.unwrap();
+        }
+        let as_of = node.view().freshness().unwrap().as_of;
+        // The view keeps whole milliseconds, rounded down.
+        assert!(as_of >= BootTime(before.0 - before.0 % 1_000_000));
+    }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proved_node_knows_all_that_was_answered_before() {
+    let cluster = Cluster::of_three().await;
+    for round in 0..20 {
+        let name = format!("owner-{round}");
+        cluster.add_owner(1, &name).await;
+        for number in [2, 3] {
+            cluster.nodes[&number].prove_now(PATIENCE).await.unwrap();
+            assert!(cluster.knows_owner(number, &name), "node {number}, round {round}");
+        }
+    }
+    cluster.end().await;
+}

@@ -1,0 +1,10 @@
+//! Whole clusters in one process: real TLS on loopback, real RocksDB, a network
+//! whose links can be cut.
+
+mod cluster;
+mod compaction;
+mod failover;
+mod freshness;
+mod growth;
+mod strangers;
+mod switchboard;

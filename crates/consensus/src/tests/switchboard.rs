@@ -1,0 +1,160 @@
+//! Loopback TCP whose links can be cut, each direction by itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use crate::peers::transport::{Connection, Later, Transport};
+
+#[derive(Default)]
+struct Wiring {
+    /// Whose address it is.
+    numbers: BTreeMap<String, u64>,
+    cut: BTreeSet<(u64, u64)>,
+}
+
+/// Every link of a cluster.
+#[derive(Clone, Default)]
+pub(super) struct Switchboard {
+    wiring: Arc<Mutex<Wiring>>,
+    /// Moves whenever a link is cut or mended.
+    changed: Arc<watch::Sender<u64>>,
+}
+
+impl Switchboard {
+    /// A listener for node `number`, at its former address if it had one.
+    pub(super) async fn listen(&self, number: u64, former: Option<&str>) -> Arc<Wire> {
+        let listener = TcpListener::bind(former.unwrap_or("127.0.0.1:0")).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        self.wiring.lock().numbers.insert(address.clone(), number);
+        Arc::new(Wire { number, address, listener, board: self.clone() })
+    }
+
+    /// Cuts every link to and from `number`.
+    pub(super) fn isolate(&self, number: u64) {
+        {
+            let mut wiring = self.wiring.lock();
+            let others: Vec<u64> = wiring.numbers.values().copied().collect();
+            for other in others {
+                wiring.cut.insert((number, other));
+                wiring.cut.insert((other, number));
+            }
+        }
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Mends all links.
+    pub(super) fn heal(&self) {
+        self.wiring.lock().cut.clear();
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    fn is_cut(&self, from: u64, to: u64) -> bool {
+        self.wiring.lock().cut.contains(&(from, to))
+    }
+
+    /// Resolves when the link is cut.
+    fn until_cut(&self, from: u64, to: u64) -> Later<'static, ()> {
+        let (board, mut changed) = (self.clone(), self.changed.subscribe());
+        Box::pin(async move {
+            while !board.is_cut(from, to) {
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+/// One node's end of the switchboard.
+pub(super) struct Wire {
+    number: u64,
+    pub(super) address: String,
+    listener: TcpListener,
+    board: Switchboard,
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the link is cut")
+}
+
+impl Transport for Wire {
+    fn dial<'a>(&'a self, address: &'a str) -> Later<'a, io::Result<Box<dyn Connection>>> {
+        Box::pin(async move {
+            let to = self.board.wiring.lock().numbers.get(address).copied().unwrap_or(0);
+            if self.board.is_cut(self.number, to) {
+                return Err(cut());
+            }
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let link = Link { stream, until_cut: self.board.until_cut(self.number, to) };
+            Ok(Box::new(link) as Box<dyn Connection>)
+        })
+    }
+
+    fn accept(&self) -> Later<'_, io::Result<Box<dyn Connection>>> {
+        Box::pin(async move {
+            let (stream, _) = self.listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Connection>)
+        })
+    }
+}
+
+/// A connection that ends when its link is cut.
+struct Link {
+    stream: TcpStream,
+    until_cut: Later<'static, ()>,
+}
+
+impl Link {
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.until_cut.as_mut().poll(cx).is_ready() {
+            // Polled again it would panic: from here on it is ready for good.
+            self.until_cut = Box::pin(std::future::ready(()));
+            return Err(cut());
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

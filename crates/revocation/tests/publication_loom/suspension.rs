@@ -1,0 +1,186 @@
+//! A suspension, and a mint or a check at the same time.
+
+use std::sync::Arc;
+
+use chancery_credential::Revision;
+use chancery_revocation::memory::{Weakness, weakened};
+use chancery_revocation::{Delta, Verdict, View};
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+use crate::{R, clock, facts, judged, view, watermark};
+
+#[derive(Copy, Clone)]
+enum Publication {
+    AsWritten,
+    /// A verifier's: the view is the only consumer.
+    Delta,
+    RevisionFirst,
+    RevisionBeforeRegistry,
+}
+
+#[derive(Copy, Clone)]
+enum Mint {
+    AsWritten,
+    StatusFirst,
+}
+
+/// The registry stands for every other consumer of a node.
+fn suspend(view: &View, registry: &AtomicBool, publication: Publication) {
+    match publication {
+        Publication::AsWritten => {
+            view.publish_changes(R, &[watermark(R.0)]);
+            registry.store(true, Ordering::Release);
+            view.publish_revision(R);
+        }
+        Publication::Delta => {
+            let delta = Delta {
+                previous: Revision(1),
+                revision: R,
+                changes: vec![watermark(R.0)],
+            };
+            view.apply(&delta).unwrap();
+        }
+        Publication::RevisionFirst => {
+            view.publish_revision(R);
+            view.publish_changes(R, &[watermark(R.0)]);
+            registry.store(true, Ordering::Release);
+        }
+        Publication::RevisionBeforeRegistry => {
+            view.publish_changes(R, &[watermark(R.0)]);
+            view.publish_revision(R);
+            registry.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// The `rev` of the token, if the agent was not seen suspended.
+fn mint(view: &View, registry: &AtomicBool, mint: Mint) -> Option<Revision> {
+    let (suspended, serving) = match mint {
+        Mint::AsWritten => {
+            let serving = view.begin();
+            (registry.load(Ordering::Acquire), serving)
+        }
+        Mint::StatusFirst => (registry.load(Ordering::Acquire), view.begin()),
+    };
+    let current = serving.finish(&clock(10)).expect("fresh");
+    assert!(current.revision >= serving.view_revision());
+    (!suspended).then_some(serving.view_revision())
+}
+
+fn a_mint_races_with_a_suspension(publication: Publication, order: Mint) {
+    loom::model(move || {
+        let view = view(&[], 1);
+        let registry = Arc::new(AtomicBool::new(false));
+        let minter = {
+            let (view, registry) = (Arc::clone(&view), Arc::clone(&registry));
+            thread::spawn(move || mint(&view, &registry, order))
+        };
+        suspend(&view, &registry, publication);
+        if let Some(rev) = minter.join().unwrap() {
+            let verdict = judged(&facts(1, rev.0), &view, 10);
+            assert!(
+                matches!(verdict, Verdict::Refused(_)),
+                "outlives the suspension: {rev}"
+            );
+        }
+    });
+}
+
+#[test]
+fn no_token_outlives_a_suspension_that_its_mint_did_not_see() {
+    a_mint_races_with_a_suspension(Publication::AsWritten, Mint::AsWritten);
+}
+
+#[test]
+#[should_panic(expected = "outlives")]
+fn found_when_the_revision_is_published_before_the_registry() {
+    a_mint_races_with_a_suspension(Publication::RevisionBeforeRegistry, Mint::AsWritten);
+}
+
+#[test]
+#[should_panic(expected = "outlives")]
+fn found_when_a_mint_reads_the_revision_after_the_status() {
+    a_mint_races_with_a_suspension(Publication::AsWritten, Mint::StatusFirst);
+}
+
+#[test]
+#[should_panic(expected = "outlives")]
+fn found_when_publishing_is_relaxed_under_a_mint() {
+    weakened(Weakness::RelaxedPublication, || {
+        a_mint_races_with_a_suspension(Publication::AsWritten, Mint::AsWritten);
+    });
+}
+
+#[test]
+#[should_panic(expected = "outlives")]
+fn found_when_observing_is_relaxed_in_a_mint() {
+    weakened(Weakness::RelaxedObservation, || {
+        a_mint_races_with_a_suspension(Publication::AsWritten, Mint::AsWritten);
+    });
+}
+
+fn a_check_races_with_a_suspension(publication: Publication) {
+    loom::model(move || {
+        let view = view(&[], 1);
+        let registry = AtomicBool::new(false);
+        let checker = {
+            let view = Arc::clone(&view);
+            thread::spawn(move || {
+                let before = view.revision();
+                (before, judged(&facts(1, 1), &view, 10))
+            })
+        };
+        suspend(&view, &registry, publication);
+        match checker.join().unwrap() {
+            (before, Verdict::Valid((), standing)) => {
+                assert!(before < R, "saw it and accepted: {before}");
+                assert!(standing.revision < R, "saw it and accepted: {standing:?}");
+            }
+            (_, verdict) => assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}"),
+        }
+    });
+}
+
+#[test]
+fn who_sees_the_revision_refuses_what_it_killed() {
+    a_check_races_with_a_suspension(Publication::AsWritten);
+    a_check_races_with_a_suspension(Publication::Delta);
+}
+
+#[test]
+#[should_panic(expected = "saw it and accepted")]
+fn found_when_the_revision_is_published_before_the_changes() {
+    a_check_races_with_a_suspension(Publication::RevisionFirst);
+}
+
+#[test]
+#[should_panic(expected = "saw it and accepted")]
+fn found_when_publishing_is_relaxed_under_a_check() {
+    weakened(Weakness::RelaxedPublication, || {
+        a_check_races_with_a_suspension(Publication::AsWritten);
+    });
+}
+
+#[test]
+#[should_panic(expected = "saw it and accepted")]
+fn found_when_observing_is_relaxed_in_a_check() {
+    weakened(Weakness::RelaxedObservation, || {
+        a_check_races_with_a_suspension(Publication::AsWritten);
+    });
+}
+
+#[test]
+fn who_mints_at_a_revision_mints_above_every_watermark_up_to_it() {
+    loom::model(|| {
+        let view = view(&[], 1);
+        let minter = {
+            let view = Arc::clone(&view);
+            thread::spawn(move || view.begin())
+        };
+        view.publish_changes(R, &[watermark(R.0)]);
+        view.publish_revision(R);
+        let serving = minter.join().unwrap();
+        assert_eq!(serving.revision() >= R, serving.view_revision() >= R);
+    });
+}

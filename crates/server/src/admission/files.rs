@@ -1,0 +1,162 @@
+//! Files that outlive a crash: written whole, synced with their directory, and
+//! never over another.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+use super::error::AdmissionError;
+
+/// No file that is read here is larger; a larger one was not made by chancery.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+const PRIVATE: u32 = 0o600;
+const PUBLIC: u32 = 0o644;
+
+/// Makes a directory that only its owner can enter, with its parents. One that
+/// is there already keeps its mode.
+///
+/// # Errors
+/// [`AdmissionError::Write`].
+pub fn create_private_directory(path: &Path) -> Result<(), AdmissionError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| AdmissionError::write(path, &error))
+}
+
+/// Writes a secret to a new file that only its owner can read (0600).
+///
+/// # Errors
+/// [`AdmissionError::Exists`] when something stands there, and
+/// [`AdmissionError::Write`].
+pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), AdmissionError> {
+    write_new(path, bytes, PRIVATE)
+}
+
+/// Writes a new file that everybody may read (0644).
+///
+/// # Errors
+/// As [`write_new_private`].
+pub fn write_new_public(path: &Path, bytes: &[u8]) -> Result<(), AdmissionError> {
+    write_new(path, bytes, PUBLIC)
+}
+
+/// Replaces a public file in one step: a reader sees the old one or the new one.
+///
+/// # Errors
+/// [`AdmissionError::Write`].
+pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), AdmissionError> {
+    let staged = staged_beside(path);
+    let written = (|| {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(PUBLIC).open(&staged)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&staged, path)?;
+        sync_directory_of(path)
+    })();
+    written.map_err(|error| AdmissionError::write(path, &error))
+}
+
+/// Reads a private key, unless others may read it too.
+///
+/// # Errors
+/// [`AdmissionError::Exposed`] and [`AdmissionError::Read`].
+pub fn read_private(path: &Path) -> Result<Zeroizing<String>, AdmissionError> {
+    let metadata = fs::metadata(path).map_err(|error| AdmissionError::read(path, &error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(AdmissionError::Exposed { path: path.display().to_string(), mode });
+    }
+    read(path).map(Zeroizing::new)
+}
+
+/// Reads a public file.
+///
+/// # Errors
+/// [`AdmissionError::Read`].
+pub fn read(path: &Path) -> Result<String, AdmissionError> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| AdmissionError::read(path, &error))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        let error = io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB");
+        return Err(AdmissionError::read(path, &error));
+    }
+    Ok(text)
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), AdmissionError> {
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let whole = file.write_all(bytes).and_then(|()| file.sync_all());
+        if whole.is_err() {
+            // Made here a moment ago, and nobody can depend on half of it.
+            let _ = fs::remove_file(path);
+        }
+        whole?;
+        sync_directory_of(path)
+    })();
+    written.map_err(|error| AdmissionError::write(path, &error))
+}
+
+fn staged_beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+/// Without this the name of a new file may be lost with the power.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_for_its_owner_alone_and_is_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("peer.key");
+        write_new_private(&path, b"first").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+        let again = write_new_private(&path, b"second");
+        assert!(matches!(again, Err(AdmissionError::Exists { .. })), "{again:?}");
+        assert_eq!(read_private(&path).unwrap().as_str(), "first");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.key");
+        write_new_private(&path, b"secret").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = read_private(&path).unwrap_err();
+        assert!(matches!(refused, AdmissionError::Exposed { mode: 0o640, .. }), "{refused}");
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admission.json");
+        write_new_public(&path, b"old").unwrap();
+        replace_public(&path, b"new").unwrap();
+        assert_eq!(read(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,263 @@
+//! Opens, follows, retires: the life of this process's issuers.
+
+use std::{sync::Arc, time::Duration};
+
+use chancery_authority::{
+    Actor, Answer, Command, Event, IssuerStanding, OpenIssuer, RequestId, open_issuer_message,
+};
+use chancery_consensus::{Consensus, Events, Missed, Outcome, Proposal, Step};
+use chancery_credential::{EpochNumber, IssuerNumber, PeerSigningKey, SigningKey};
+use chancery_revocation::{Change, Clock};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use super::signer::{ActiveIssuer, Signer};
+use crate::clock::SystemClock;
+
+/// How long one proposal is waited for.
+const PROPOSAL_WAIT: Duration = Duration::from_secs(5);
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Entropy as an argument: a test chooses it, and then knows every key.
+pub(crate) type DrawSeed = Box<dyn Fn() -> std::io::Result<Zeroizing<[u8; 32]>> + Send + Sync>;
+
+/// The task that keeps this process signing.
+pub(crate) struct IssuerManager {
+    pub(crate) consensus: Consensus,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) peer_key: PeerSigningKey,
+    /// Random, drawn when the process started.
+    pub(crate) process: u64,
+    pub(crate) draw_seed: DrawSeed,
+}
+
+/// An issuer that is open and waits for the lead to pass.
+struct Waiting {
+    issuer: ActiveIssuer,
+    lead: Duration,
+}
+
+impl Waiting {
+    /// How much of the lead is left.
+    fn left(&self) -> Duration {
+        let passed = SystemClock.now().boot.since(self.issuer.known_since).unwrap_or_default();
+        self.lead.saturating_sub(passed)
+    }
+}
+
+/// What made an opening fail.
+enum Failed {
+    /// Another epoch or issuer is newer: look again.
+    Superseded,
+    /// This node may not open any: wait for a change.
+    Barred,
+    /// No leader, or no answer: try again later.
+    Unavailable,
+}
+
+impl IssuerManager {
+    /// Runs until the node drains; then wipes the key and retires the issuer.
+    pub(crate) async fn run(self, drain: CancellationToken) {
+        let mut events = self.consensus.events();
+        tokio::select! {
+            () = self.keep_signing(&mut events) => {}
+            () = drain.cancelled() => {}
+        }
+        if let Some(number) = self.signer.clear() {
+            self.retire(number).await;
+        }
+    }
+
+    /// Nothing is opened before this process has proved itself fresh: `former` and
+    /// the epoch would be those of an old state.
+    async fn first_proof(&self) {
+        while self.consensus.view().freshness().is_none() {
+            let _ = self.consensus.prove_now(PROPOSAL_WAIT).await;
+        }
+    }
+
+    async fn keep_signing(&self, events: &mut Events) {
+        self.first_proof().await;
+        let mut waiting: Option<Waiting> = None;
+        let mut retry = RETRY_MIN;
+        let mut due = true;
+        loop {
+            if due {
+                due = false;
+                match self.follow(&mut waiting).await {
+                    Ok(()) => retry = RETRY_MIN,
+                    Err(Failed::Barred) => {}
+                    Err(Failed::Superseded | Failed::Unavailable) => {
+                        tokio::time::sleep(retry).await;
+                        retry = (retry * 2).min(RETRY_MAX);
+                        due = true;
+                        continue;
+                    }
+                }
+            }
+            let left = waiting.as_ref().map_or(Duration::MAX, Waiting::left);
+            tokio::select! {
+                step = events.next() => {
+                    if matches!(step, Err(Missed::Closed)) {
+                        return;
+                    }
+                    due = self.concerns_us(step, &mut waiting);
+                }
+                () = sleep_at_most(left), if waiting.is_some() => {
+                    if let Some(next) = waiting.take_if(|next| next.left().is_zero()) {
+                        self.switch(next.issuer).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether what was applied may ask for another issuer. An issuer of ours
+    /// that was revoked is wiped before anything else happens.
+    fn concerns_us(
+        &self,
+        step: Result<Step, Missed>,
+        waiting: &mut Option<Waiting>,
+    ) -> bool {
+        let Ok(Step::Applied { events, .. }) = step else {
+            // Steps were missed: look at the state instead.
+            self.drop_dead(waiting);
+            return true;
+        };
+        let us = self.consensus.node();
+        events.iter().any(|event| match event {
+            Event::EpochOpened { .. } => true,
+            Event::NodeChanged(node) => *node == us,
+            Event::View(
+                Change::IssuerRevoked(_) | Change::IssuerRetired { .. } | Change::IssuerExpired(_),
+            ) => {
+                self.drop_dead(waiting);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Wipes the keys of issuers that are open no more.
+    fn drop_dead(&self, waiting: &mut Option<Waiting>) {
+        let open = |number: IssuerNumber| {
+            self.consensus.read_state(|state| state.issuer(number).is_some_and(|issuer| issuer.standing == IssuerStanding::Open))
+        };
+        if waiting.as_ref().is_some_and(|next| !open(next.issuer.number)) {
+            *waiting = None;
+        }
+        if self.signer.active().is_some_and(|active| !open(active.number)) {
+            if let Some(number) = self.signer.clear() {
+                warn!(issuer = %number, "our issuer was revoked or retired by another: its key is wiped");
+            }
+        }
+    }
+
+    /// Brings this process to an issuer of the newest epoch.
+    async fn follow(&self, waiting: &mut Option<Waiting>) -> Result<(), Failed> {
+        let Some(newest) = self.consensus.read_state(|state| state.epoch()) else {
+            return Err(Failed::Unavailable);
+        };
+        let (epoch, emergency) = (newest.number, newest.emergency);
+        let held = waiting
+            .as_ref()
+            .map(|next| next.issuer.epoch)
+            .or_else(|| self.signer.active().map(|active| active.epoch));
+        if held.is_some_and(|held| held >= epoch) {
+            return Ok(());
+        }
+        let issuer = self.open(epoch).await?;
+        let signing = self.signer.active().is_some();
+        if signing && !emergency {
+            let lead = self.consensus.directory().settings().map_or(0, |settings| settings.rotation_lead_ms());
+            info!(issuer = %issuer.number, epoch = %issuer.epoch, lead_ms = lead, "issuer open; it signs after the lead");
+            *waiting = Some(Waiting { issuer, lead: Duration::from_millis(lead) });
+        } else {
+            *waiting = None;
+            self.switch(issuer).await;
+        }
+        Ok(())
+    }
+
+    async fn open(&self, epoch: EpochNumber) -> Result<ActiveIssuer, Failed> {
+        let seed = (self.draw_seed)().map_err(|error| {
+            warn!(%error, "no entropy for a signing key");
+            Failed::Unavailable
+        })?;
+        let key = SigningKey::from_seed(*seed);
+        drop(seed);
+        let node = self.consensus.node();
+        let former = self.consensus.read_state(|state| state.node(node).and_then(|node| node.newest_issuer));
+        let lineage = self.consensus.view().lineage();
+        let keys = vec![key.public()];
+        let message = open_issuer_message(lineage, node, epoch, self.process, former, &keys);
+        let command = OpenIssuer {
+            node,
+            epoch,
+            process: self.process,
+            former,
+            keys,
+            peer_signature: self.peer_key.sign(&message),
+            key_signatures: vec![key.sign(&message).to_vec()],
+        };
+        let outcome = self.propose(Command::OpenIssuer(command), "open an issuer").await?;
+        let known_since = SystemClock.now().boot;
+        match outcome.verdict {
+            Ok(Answer::Issuer(number)) => {
+                Ok(ActiveIssuer { number, epoch, opened_at: outcome.revision, known_since, key })
+            }
+            Ok(_) => Err(Failed::Superseded),
+            Err(rejection) => {
+                warn!(%rejection, "the cluster refused this node an issuer");
+                match rejection.code() {
+                    "NODE_BARRED" | "NODE_RETIRING" | "NODE_CHECK_ONLY" => Err(Failed::Barred),
+                    _ => Err(Failed::Superseded),
+                }
+            }
+        }
+    }
+
+    /// Signs with `issuer` from now on; the former key is wiped, then retired.
+    async fn switch(&self, issuer: ActiveIssuer) {
+        info!(issuer = %issuer.number, epoch = %issuer.epoch, "signing");
+        if let Some(former) = self.signer.switch_to(issuer) {
+            self.retire(former).await;
+        }
+    }
+
+    /// Says that an issuer signs no more. If it cannot be said now, the keeper
+    /// retires it once its epoch is superseded.
+    async fn retire(&self, number: IssuerNumber) {
+        if self.propose(Command::RetireIssuer(number), "its process signs with another").await.is_err() {
+            warn!(issuer = %number, "the retired issuer could not be announced; the keeper will");
+        }
+    }
+
+    /// The same request id for every try, so that an opening whose answer was
+    /// lost is answered and not repeated.
+    async fn propose(&self, command: Command, reason: &str) -> Result<Outcome, Failed> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| Failed::Unavailable)?;
+        let proposal = Proposal {
+            command,
+            actor: Actor::Node(self.consensus.node()),
+            key: None,
+            authorised_at: self.consensus.view().revision(),
+            reason: reason.to_owned(),
+            request: RequestId { time_ms: SystemClock::wall_ms(), random },
+        };
+        for _ in 0..3 {
+            match self.consensus.propose(proposal.clone(), PROPOSAL_WAIT).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => warn!(%error, "a command of this node was not answered"),
+            }
+        }
+        Err(Failed::Unavailable)
+    }
+}
+
+async fn sleep_at_most(duration: Duration) {
+    tokio::time::sleep(duration.min(Duration::from_secs(86_400))).await;
+}

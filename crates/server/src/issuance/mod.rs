@@ -1,0 +1,15 @@
+//! The signing keys of this process: made in its memory, opened by command,
+//! wiped when they retire.
+//!
+//! ```text
+//! first proof ─► open ─► sign (settling until the rotation lead has passed)
+//! new epoch   ─► open ─► the lead ─► sign with it, wipe and retire the former
+//! revoked     ─► wipe at once ─► open another, if this node may
+//! drain       ─► wipe ─► retire
+//! ```
+
+mod manager;
+mod signer;
+
+pub(crate) use manager::{DrawSeed, IssuerManager};
+pub(crate) use signer::{ActiveIssuer, Signer};

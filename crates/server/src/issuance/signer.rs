@@ -1,0 +1,43 @@
+//! The issuer that signs now, as mints see it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use chancery_credential::{EpochNumber, IssuerNumber, Revision, SigningKey};
+use chancery_revocation::BootTime;
+
+/// An open issuer of this process. The key is wiped when the last mint that
+/// holds it is done.
+#[derive(Debug)]
+pub(crate) struct ActiveIssuer {
+    pub(crate) number: IssuerNumber,
+    pub(crate) epoch: EpochNumber,
+    /// The revision at which it was opened: no token under it has a smaller `rev`.
+    pub(crate) opened_at: Revision,
+    /// When this process applied the opening of it, from when verifiers
+    /// can learn of it: in a planned rotation that was a lead before it
+    /// signs, at a start it signs at once and is settling.
+    pub(crate) known_since: BootTime,
+    pub(crate) key: SigningKey,
+}
+
+/// Holds the issuer that signs now. Readers never wait.
+#[derive(Debug, Default)]
+pub(crate) struct Signer(ArcSwapOption<ActiveIssuer>);
+
+impl Signer {
+    /// The issuer that signs now; `None` before the first and after a revocation.
+    pub(crate) fn active(&self) -> Option<Arc<ActiveIssuer>> {
+        self.0.load_full()
+    }
+
+    /// Signs with `issuer` from now on, and gives back the former.
+    pub(crate) fn switch_to(&self, issuer: ActiveIssuer) -> Option<IssuerNumber> {
+        self.0.swap(Some(Arc::new(issuer))).map(|former| former.number)
+    }
+
+    /// Stops signing.
+    pub(crate) fn clear(&self) -> Option<IssuerNumber> {
+        self.0.swap(None).map(|former| former.number)
+    }
+}

@@ -1,0 +1,41 @@
+//! A node: it makes the threads, terminates TLS, knows its callers, mints,
+//! answers, keeps, and drains.
+//!
+//! It never decides by itself what is in force: that is `chancery-revocation`'s
+//! judgement over what `chancery-consensus` has applied.
+//!
+//! ```text
+//!            listener ─► caller ─► service ─► minting ─► issuance (keys in memory)
+//!  admission ┐                        │
+//!  config    ┴► node ─► consensus ◄───┘      keeper, status, metrics, admin, jwks
+//! ```
+//!
+//! - [`serve`] with a [`Config`]: run a node.
+//! - [`admission`]: how a node comes to be one.
+//! - [`caller`], [`listener`], [`tls`]: the edge.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+pub mod admission;
+pub mod caller;
+mod clock;
+mod config;
+mod issuance;
+mod jwks;
+mod keeper;
+pub mod listener;
+mod metrics;
+mod minting;
+mod node;
+mod registry;
+mod routes;
+mod service;
+mod start;
+mod status;
+pub mod tls;
+
+pub use config::{Config, ConfigError};
+pub use metrics::MetricsError;
+pub use node::{ServeError, serve};
+pub use routes::ReflectionError;

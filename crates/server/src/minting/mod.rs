@@ -1,0 +1,12 @@
+//! From a request to a token, out of this node's own state: no consensus round,
+//! no forwarding, no database.
+//!
+//! - [`authorise`]: what the request may have. Pure.
+//! - [`Minter`]: the order in which a mint looks at the node's state, and the
+//!   signature.
+
+mod authorise;
+mod minter;
+
+pub(crate) use authorise::Wanted;
+pub(crate) use minter::{MintError, Minter};

@@ -1,0 +1,311 @@
+//! A node, from its files to its last answer.
+//!
+//! ```text
+//! keys, admission ─► runtimes ─► consensus ─► birth (the first node, once)
+//!                                    └─► issuers, keeper, listener, admin
+//! stop ─► not ready ─► listener drains ─► issuer wiped and retired ─► consensus
+//! ```
+
+use std::{
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chancery_consensus::{Consensus, StartError};
+use thiserror::Error;
+use tokio::{net::TcpListener, runtime::Runtime};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info};
+
+use crate::{
+    admin::{self, Admin},
+    admission::{AdmissionError, InstalledNode},
+    caller::{Bounds, Callers},
+    clock::SystemClock,
+    config::Config,
+    issuance::{IssuerManager, Signer},
+    keeper,
+    listener::{Limits, Listener},
+    metrics::{self, Gauges, MetricsError},
+    minting::Minter,
+    registry::{self, Principals},
+    routes::{self, ReflectionError},
+    service::Desk,
+    start,
+    status::NodeStatus,
+    tls,
+};
+
+/// How long stopping may take after the listener has drained.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why a node does not serve.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The node's files are missing or not in order.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
+    /// The server certificate or key cannot be used.
+    #[error("the server certificate cannot be used: {0}")]
+    Identity(#[from] tls::IdentityError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] tls::ConfigError),
+    /// The replicated state cannot be reached or read.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The birth of the cluster was not committed.
+    #[error("the cluster could not be born: {0}")]
+    Birth(String),
+    /// A listener cannot be bound.
+    #[error("`{key} = {address}` cannot be listened on: {source}")]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What stands there.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gave no threads or no entropy.
+    #[error("the system gave no {what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Metrics cannot be recorded.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Reflection cannot be served.
+    #[error(transparent)]
+    Reflection(#[from] ReflectionError),
+    /// Raft or its storage failed: what this node knows can be trusted no more.
+    #[error("the node had to stop: {0}")]
+    Fatal(String),
+}
+
+/// Whether the node is on its way out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    fn begin(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Runs a node until `shutdown` resolves, then drains it.
+///
+/// # Errors
+/// Every [`ServeError`]. After [`ServeError::Fatal`] the process has to end.
+pub async fn serve(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let installed = InstalledNode::load(&config.data_dir)?;
+    let raft = runtime("raft", config.raft_threads)?;
+    let api = runtime("api", config.api_threads)?;
+    let outcome = run(&config, installed, &raft, &api, shutdown).await;
+    api.shutdown_background();
+    raft.shutdown_background();
+    outcome
+}
+
+fn runtime(name: &'static str, threads: usize) -> Result<Runtime, ServeError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(|source| ServeError::System { what: "threads", source })
+}
+
+async fn run(
+    config: &Config,
+    installed: InstalledNode,
+    raft: &Runtime,
+    api: &Runtime,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let process = start::draw_process()?;
+    let consensus = start::consensus(config, &installed, process, raft).await?;
+    let running = match Running::start(config, &installed, process, &consensus, raft, api).await {
+        Ok(running) => running,
+        Err(error) => {
+            consensus.shutdown().await;
+            return Err(error);
+        }
+    };
+    tokio::select! {
+        () = shutdown => info!("stopping"),
+        reason = consensus.fatal() => {
+            error!(%reason, "the node stops: what it knows can be trusted no more");
+            return Err(ServeError::Fatal(reason.to_string()));
+        }
+    }
+    running.drain().await;
+    consensus.shutdown().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// What runs beside consensus, and how to stop it in order.
+struct Running {
+    draining: Draining,
+    stop_listener: CancellationToken,
+    stop_issuer: CancellationToken,
+    stop_rest: CancellationToken,
+    listener: TaskTracker,
+    issuer: TaskTracker,
+    rest: TaskTracker,
+}
+
+impl Running {
+    async fn start(
+        config: &Config,
+        installed: &InstalledNode,
+        process: u64,
+        consensus: &Consensus,
+        raft: &Runtime,
+        api: &Runtime,
+    ) -> Result<Self, ServeError> {
+        let running = Self {
+            draining: Draining::default(),
+            stop_listener: CancellationToken::new(),
+            stop_issuer: CancellationToken::new(),
+            stop_rest: CancellationToken::new(),
+            listener: TaskTracker::new(),
+            issuer: TaskTracker::new(),
+            rest: TaskTracker::new(),
+        };
+        let signer = Arc::new(Signer::default());
+        let status = NodeStatus {
+            consensus: consensus.clone(),
+            signer: signer.clone(),
+            draining: running.draining.clone(),
+        };
+        let identity = tls::ServerIdentity::load(installed.server_identity_files())?;
+        let public = bind_public(config, &identity).await?;
+        let callers = Callers::new(
+            Arc::new(Principals(consensus.clone())),
+            Arc::new(SystemClock),
+            Bounds::default(),
+            process,
+        );
+        let desk = Arc::new(Desk {
+            consensus: consensus.clone(),
+            minter: Minter {
+                view: consensus.view().clone(),
+                directory: consensus.directory().clone(),
+                signer: signer.clone(),
+                clock: SystemClock,
+            },
+            status: status.clone(),
+        });
+        let (routes, reporter) = routes::all(desk)?;
+        running.serve_admin(config, &status, consensus, api).await?;
+
+        let manager = IssuerManager {
+            consensus: consensus.clone(),
+            signer,
+            peer_key: installed.peer_signing_key()?,
+            process,
+            draw_seed: start::seeds(),
+        };
+        running.issuer.spawn_on(manager.run(running.stop_issuer.clone()), raft.handle());
+        running.spawn(raft, keeper::keep(consensus.clone()));
+        running.spawn(api, registry::ring(consensus.clone(), callers.clone()));
+        running.spawn(api, routes::report_health(status, reporter));
+        running.spawn(api, tls::follow_files(identity));
+        let stop = running.stop_listener.clone();
+        running.listener.spawn_on(
+            async move {
+                let _drained = public.serve(routes, callers, stop).await;
+            },
+            api.handle(),
+        );
+        info!(api = %config.api_listen, peers = %config.peer_listen, "serving");
+        Ok(running)
+    }
+
+    /// Runs until everything stops.
+    fn spawn(&self, runtime: &Runtime, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop_rest.clone();
+        self.rest.spawn_on(
+            async move {
+                tokio::select! {
+                    () = task => {}
+                    () = stop.cancelled() => {}
+                }
+            },
+            runtime.handle(),
+        );
+    }
+
+    async fn serve_admin(
+        &self,
+        config: &Config,
+        status: &NodeStatus,
+        consensus: &Consensus,
+        api: &Runtime,
+    ) -> Result<(), ServeError> {
+        let address = config.admin_listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ServeError::Listen { key: "admin_listen", address, source })?;
+        let admin = Admin {
+            status: status.clone(),
+            prometheus: metrics::install()?,
+            gauges: Gauges { consensus: consensus.clone(), status: status.clone() },
+        };
+        let stop = self.stop_rest.clone();
+        self.rest.spawn_on(
+            async move {
+                if let Err(error) = admin::serve(listener, admin, stop).await {
+                    error!(%error, "the admin listener failed");
+                }
+            },
+            api.handle(),
+        );
+        Ok(())
+    }
+
+    /// Stops in the order in which nothing is lost: new callers go elsewhere,
+    /// calls under way finish, then the key is wiped.
+    async fn drain(self) {
+        self.draining.begin();
+        self.stop_listener.cancel();
+        self.listener.close();
+        self.listener.wait().await;
+        self.stop_issuer.cancel();
+        self.issuer.close();
+        let _ = tokio::time::timeout(LAST_WORDS, self.issuer.wait()).await;
+        self.stop_rest.cancel();
+        self.rest.close();
+        let _ = tokio::time::timeout(LAST_WORDS, self.rest.wait()).await;
+    }
+}
+
+async fn bind_public(
+    config: &Config,
+    identity: &Arc<tls::ServerIdentity>,
+) -> Result<Listener, ServeError> {
+    let address = config.api_listen;
+    let limits =
+        Limits { drain: Duration::from_secs(config.drain_seconds), ..Limits::default() };
+    Listener::bind(address, tls::server_config(identity.clone())?, limits)
+        .await
+        .map_err(|source| ServeError::Listen { key: "api_listen", address, source })
+}

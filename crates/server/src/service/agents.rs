@@ -1,0 +1,169 @@
+//! `AgentService`: the registry of agents.
+
+use std::sync::Arc;
+
+use chancery_authority::{Answer, Command};
+use chancery_credential::{OwnerName, SpiffeId, Subject};
+use chancery_wire::v1::{self, agent_service_server::AgentService};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Desk, split, agent_messages, parse};
+use crate::caller::refuse;
+
+/// The service over a node's desk.
+pub(crate) struct Agents(pub(crate) Arc<Desk>);
+
+#[tonic::async_trait]
+impl AgentService for Agents {
+    async fn register(
+        &self,
+        request: Request<v1::RegisterRequest>,
+    ) -> Result<Response<v1::RegisterResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let spec = agent_messages::spec(message.agent.clone())?;
+        let id = spec.id.clone();
+        let done =
+            self.0.command(&caller, meta, Command::RegisterAgent(spec)).await?;
+        Ok(Response::new(v1::RegisterResponse {
+            committed: Some(self.0.committed(done.revision)),
+            agent: self.present(&id),
+        }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<v1::GetRequest>,
+    ) -> Result<Response<v1::GetResponse>, Status> {
+        let message = request.into_inner();
+        let id: SpiffeId = parse::field("id", &message.id)?;
+        self.0.at_least(&message.min_revision).await?;
+        let (agent, current) = self.0.read(|| self.present(&id))?;
+        let agent = agent.ok_or_else(|| {
+            refuse(
+                Code::NotFound,
+                "AGENT_UNKNOWN",
+                format!("agent `{id}` is not registered"),
+                "check the id; `agent list` shows what is registered",
+            )
+        })?;
+        Ok(Response::new(v1::GetResponse {
+            consistency_token: self.0.token_for(current.revision),
+            agent: Some(agent),
+        }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        let message = request.into_inner();
+        let size = parse::page_size(message.page_size)?;
+        let after = match message.page_token.as_str() {
+            "" => None,
+            token => Some(parse::field::<SpiffeId>("page_token", token)?),
+        };
+        let owner = match message.owner.as_str() {
+            "" => None,
+            name => Some(parse::field::<OwnerName>("owner", name)?),
+        };
+        self.0.at_least(&message.min_revision).await?;
+        let (page, current) = self.0.read(|| self.page(after.as_ref(), owner.as_ref(), size))?;
+        Ok(Response::new(v1::ListResponse {
+            consistency_token: self.0.token_for(current.revision),
+            agents: page.agents,
+            next_page_token: page.next,
+        }))
+    }
+
+    async fn update(
+        &self,
+        request: Request<v1::UpdateRequest>,
+    ) -> Result<Response<v1::UpdateResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let spec = agent_messages::spec(message.agent.clone())?;
+        let id = spec.id.clone();
+        let command = Command::UpdateAgent { spec, keep_held: message.keep_held };
+        let done = self.0.command(&caller, meta, command).await?;
+        Ok(Response::new(v1::UpdateResponse {
+            committed: Some(self.0.committed(done.revision)),
+            agent: self.present(&id),
+            held_killed: matches!(done.answer, Answer::HeldKilled(true)),
+        }))
+    }
+
+    async fn suspend(
+        &self,
+        request: Request<v1::SuspendRequest>,
+    ) -> Result<Response<v1::SuspendResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let subject = parse::subject(message.subject.clone())?;
+        let done = self.0.command(&caller, meta, Command::Suspend(subject)).await?;
+        Ok(Response::new(v1::SuspendResponse {
+            committed: Some(self.0.committed(done.revision)),
+        }))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let subject = parse::subject(message.subject.clone())?;
+        let done = self.0.command(&caller, meta, Command::Resume(subject)).await?;
+        Ok(Response::new(v1::ResumeResponse {
+            committed: Some(self.0.committed(done.revision)),
+        }))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<v1::RemoveRequest>,
+    ) -> Result<Response<v1::RemoveResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let id: SpiffeId = parse::field("id", &message.id)?;
+        let done = self.0.command(&caller, meta, Command::RemoveAgent(id)).await?;
+        Ok(Response::new(v1::RemoveResponse {
+            committed: Some(self.0.committed(done.revision)),
+        }))
+    }
+}
+
+/// One page of a list.
+struct Page {
+    agents: Vec<v1::Agent>,
+    /// The last id of this page when another follows.
+    next: String,
+}
+
+impl Agents {
+    fn present(&self, id: &SpiffeId) -> Option<v1::Agent> {
+        let entry = self.0.consensus.directory().agent(id)?;
+        Some(agent_messages::agent(&entry.record, entry.suspended))
+    }
+
+    /// Agents in the order of their ids. A page looks at a bounded number of
+    /// registrations, so that a rare owner cannot hold the state for long.
+    fn page(&self, after: Option<&SpiffeId>, owner: Option<&OwnerName>, size: usize) -> Page {
+        const LOOKED_AT: usize = 10_000;
+        self.0.consensus.read_state(|state| {
+            let mut page = Page { agents: Vec::new(), next: String::new() };
+            for (looked_at, record) in state.agents_after(after).enumerate() {
+                if page.agents.len() == size || looked_at == LOOKED_AT {
+                    return page;
+                }
+                page.next = record.id.to_string();
+                if owner.is_none_or(|owner| record.owners.contains(owner)) {
+                    let suspended = state.is_suspended(&Subject::Agent(record.id.clone()));
+                    page.agents.push(agent_messages::agent(record, suspended));
+                }
+            }
+            page.next.clear();
+            page
+        })
+    }
+}

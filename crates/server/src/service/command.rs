@@ -1,0 +1,130 @@
+//! From a call to a command, and from its outcome to an answer.
+
+use std::time::Duration;
+
+use chancery_authority::{Answer, Command, Kind, Rejection, RequestId};
+use chancery_consensus::{Outcome, Proposal, ProposeError};
+use chancery_credential::Revision;
+use chancery_wire::v1;
+use tonic::{Code, Status};
+
+use super::{Desk, parse};
+use crate::{
+    caller::{Caller, refuse},
+    clock::SystemClock,
+};
+
+/// How long a command is waited for when the client does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_REASON_BYTES: usize = 512;
+
+/// A committed command: where it stands and what it says.
+pub(super) struct Done {
+    pub(super) revision: Revision,
+    pub(super) answer: Answer,
+}
+
+impl Desk {
+    /// Proposes a command in the caller's name, and waits until this node has
+    /// applied it. A retry under the same request id is answered as the first.
+    pub(super) async fn command(
+        &self,
+        caller: &Caller,
+        meta: Option<v1::CommandMeta>,
+        command: Command,
+    ) -> Result<Done, Status> {
+        let meta = meta.unwrap_or_default();
+        let wait = wait_at_most(&meta)?;
+        if meta.reason.len() > MAX_REASON_BYTES {
+            let why = format!("it has more than {MAX_REASON_BYTES} bytes");
+            return Err(parse::invalid("meta.reason", why));
+        }
+        let proposal = Proposal {
+            command,
+            actor: caller.actor()?,
+            key: caller.key,
+            authorised_at: caller.authorised_at,
+            reason: meta.reason,
+            request: request_id(meta.request_id.as_ref())?,
+        };
+        match self.consensus.propose(proposal, wait).await {
+            Ok(Outcome { revision, verdict: Ok(answer) }) => Ok(Done { revision, answer }),
+            Ok(Outcome { verdict: Err(rejection), .. }) => Err(rejected(&rejection)),
+            Err(error) => Err(not_proposed(&error)),
+        }
+    }
+
+    /// What every answer to a command carries. The fence is not waited for here:
+    /// the state is what is true, whatever the client asked to wait for.
+    pub(super) fn committed(&self, revision: Revision) -> v1::Committed {
+        v1::Committed {
+            consistency_token: self.token_for(revision),
+            enforcement: Some(v1::Enforcement {
+                state: v1::EnforcementState::Committed.into(),
+                ..v1::Enforcement::default()
+            }),
+        }
+    }
+}
+
+fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Status> {
+    let Some(wire) = wire else {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random)
+            .map_err(|_| refuse(Code::Unavailable, "NO_ENTROPY", "the node has no entropy", "ask another node"))?;
+        return Ok(RequestId { time_ms: SystemClock::wall_ms(), random });
+    };
+    let random = wire
+        .random
+        .as_slice()
+        .try_into()
+        .map_err(|_| parse::invalid("meta.request_id.random", "expected 16 bytes"))?;
+    Ok(RequestId { time_ms: wire.time_ms, random })
+}
+
+fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
+    let Some(wanted) = wire.wait_at_most else { return Ok(DEFAULT_WAIT) };
+    let wanted = Duration::try_from(wanted)
+        .map_err(|_| parse::invalid("meta.wait_at_most", "it is negative"))?;
+    Ok(wanted.min(LONGEST_WAIT))
+}
+
+/// A rejection is a committed answer: it is final for this request id.
+fn rejected(rejection: &Rejection) -> Status {
+    let code = match rejection.kind() {
+        Kind::NotFound => Code::NotFound,
+        Kind::AlreadyExists => Code::AlreadyExists,
+        Kind::PermissionDenied => Code::PermissionDenied,
+        Kind::FailedPrecondition => Code::FailedPrecondition,
+        Kind::InvalidArgument => Code::InvalidArgument,
+        Kind::ResourceExhausted => Code::ResourceExhausted,
+    };
+    refuse(code, rejection.code(), rejection.to_string(), "")
+}
+
+fn not_proposed(error: &ProposeError) -> Status {
+    match error {
+        ProposeError::Unknown(_) => refuse(
+            Code::Unavailable,
+            "OUTCOME_UNKNOWN",
+            format!("whether the command was committed is not known: {error}"),
+            "send it again with the same request id",
+        ),
+        ProposeError::Refused(_) => refuse(
+            Code::FailedPrecondition,
+            "NODE_NOT_ADMITTED",
+            error.to_string(),
+            "ask another node; an operator has to look at this one",
+        ),
+        ProposeError::TooLarge { .. } => {
+            refuse(Code::InvalidArgument, "TOO_LARGE", error.to_string(), "send less in one command")
+        }
+        _ => refuse(
+            Code::Unavailable,
+            "NO_LEADER",
+            format!("nothing was changed: {error}"),
+            "send it again, to any node",
+        ),
+    }
+}

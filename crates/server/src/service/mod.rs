@@ -1,0 +1,47 @@
+//! The public API: one file a gRPC service, and what they share.
+//!
+//! A service parses its request into the model's types, asks the node's own
+//! state or proposes a command, and writes the answer. Who may call what was
+//! decided before, in the caller layer; what a command may do is judged again
+//! when it is applied.
+
+mod agents;
+mod agent_messages;
+mod cluster;
+mod command;
+mod consistency;
+mod keys;
+mod parse;
+mod principals;
+mod revocation;
+mod tokens;
+mod verdict;
+mod watch;
+
+use tonic::{Request, Status};
+
+use chancery_consensus::Consensus;
+
+use crate::{
+    caller::Caller, clock::SystemClock, minting::Minter, status::NodeStatus,
+};
+
+pub(crate) use agents::Agents;
+pub(crate) use cluster::Clusters;
+pub(crate) use keys::Keys;
+pub(crate) use principals::Principals;
+pub(crate) use revocation::Revocations;
+pub(crate) use tokens::Tokens;
+
+/// The caller that the layer made out, and the message.
+fn split<T>(request: Request<T>) -> Result<(Caller, T), Status> {
+    let caller = Caller::of(&request)?.clone();
+    Ok((caller, request.into_inner()))
+}
+
+/// What every service has of its node.
+pub(crate) struct Desk {
+    pub(crate) consensus: Consensus,
+    pub(crate) minter: Minter<SystemClock>,
+    pub(crate) status: NodeStatus,
+}

@@ -1,0 +1,162 @@
+//! `RevocationService`: revoke, check, watch.
+
+use std::{pin::Pin, sync::Arc};
+
+use chancery_authority::{Answer, Command};
+use chancery_credential::{
+    Claims, GrantSetName, OwnerName, Revision, SpiffeId, Subject, TokenId, UnverifiedToken, Verified,
+};
+use chancery_revocation::Facts;
+use chancery_wire::v1::{
+    self, check_request, revocation_service_server::RevocationService, revoke_request,
+};
+use futures::Stream;
+use tonic::{Code, Request, Response, Status};
+
+use super::{Desk, parse, split, verdict::Judgement, watch};
+use crate::caller::{Caller, refuse};
+
+/// A check says no more than whether.
+type Checked = Judgement<()>;
+
+/// The service over a node's desk.
+pub(crate) struct Revocations(pub(crate) Arc<Desk>);
+
+#[tonic::async_trait]
+impl RevocationService for Revocations {
+    async fn revoke(
+        &self,
+        request: Request<v1::RevokeRequest>,
+    ) -> Result<Response<v1::RevokeResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let credential = parse::required("credential", message.credential.clone())?;
+        let command = match credential {
+            revoke_request::Credential::Token(token) => {
+                let claims = self.verified(&token)?;
+                Command::RevokeToken { token: claims.jti, agent: Some(claims.sub.clone()) }
+            }
+            revoke_request::Credential::TokenId(id) => {
+                Command::RevokeToken { token: parse::field("token_id", &id)?, agent: None }
+            }
+        };
+        let token_id = match &command {
+            Command::RevokeToken { token, .. } => token.to_string(),
+            _ => String::new(),
+        };
+        let done = self.0.command(&caller, meta, command).await?;
+        Ok(Response::new(v1::RevokeResponse {
+            committed: Some(self.0.committed(done.revision)),
+            token_id,
+        }))
+    }
+
+    async fn revoke_held(
+        &self,
+        request: Request<v1::RevokeHeldRequest>,
+    ) -> Result<Response<v1::RevokeHeldResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let subject: Subject = parse::subject(message.subject.clone())?;
+        let done = self.0.command(&caller, meta, Command::RevokeHeld(subject)).await?;
+        Ok(Response::new(v1::RevokeHeldResponse {
+            committed: Some(self.0.committed(done.revision)),
+            may_mint_anew: matches!(done.answer, Answer::MayMintAnew(true)),
+        }))
+    }
+
+    async fn check(
+        &self,
+        request: Request<v1::CheckRequest>,
+    ) -> Result<Response<v1::CheckResponse>, Status> {
+        let (caller, message) = split(request)?;
+        self.0.at_least(&message.min_revision).await?;
+        let judgement = match parse::required("credential", message.credential)? {
+            check_request::Credential::Token(token) => self.check_token(&caller, &token).await?,
+            check_request::Credential::Facts(facts) => self.check_facts(&facts).await?,
+        };
+        Ok(Response::new(self.checked(judgement)))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let message = request.into_inner();
+        watch::max_age(&self.0, message.max_age_ms)?;
+        Ok(Response::new(Box::pin(watch::feed(self.0.clone())?)))
+    }
+}
+
+impl Revocations {
+    /// A token whose signature an issuer in this view made: whoever holds it may
+    /// say whose it is. Expired or revoked before, it can be revoked again.
+    fn verified(&self, token: &str) -> Result<Verified<Claims>, Status> {
+        let unverified = UnverifiedToken::parse(token)
+            .map_err(|error| parse::invalid("token", error))?;
+        let key_id = unverified.key_id();
+        let issuer = self.0.consensus.view().issuer_of_key(&key_id).ok_or_else(|| {
+            refuse(
+                Code::FailedPrecondition,
+                "ISSUER_UNKNOWN",
+                "the token's issuer is not known here: it expired, and the token with it, or it is \
+                 of another cluster",
+                "nothing is left to revoke if it was this cluster's",
+            )
+        })?;
+        unverified.verify(&issuer.key).map_err(|error| parse::invalid("token", error))
+    }
+
+    async fn check_token(&self, caller: &Caller, token: &str) -> Result<Checked, Status> {
+        let unverified = UnverifiedToken::parse(token)
+            .map_err(|error| parse::invalid("credential.token", error))?;
+        self.0.may_judge(caller, &unverified.claims().aud)?;
+        Ok(match self.0.judge_token(token, None, None).await? {
+            Judgement::Valid(_, standing) => Judgement::Valid((), standing),
+            Judgement::Refused(code, message) => Judgement::Refused(code, message),
+        })
+    }
+
+    async fn check_facts(&self, message: &v1::TokenFacts) -> Result<Checked, Status> {
+        let agents: Vec<SpiffeId> = parse::list("facts.agents", &message.agents)?;
+        let Some((subject, actors)) = agents.split_first() else {
+            return Err(parse::invalid("facts.agents", "it is empty: `sub` comes first"));
+        };
+        let owners: Vec<OwnerName> = parse::list("facts.owners", &message.owners)?;
+        let grant_sets: Vec<GrantSetName> = parse::list("facts.grant_sets", &message.grant_sets)?;
+        let ancestors: Vec<TokenId> = parse::list("facts.ancestors", &message.ancestors)?;
+        let facts = Facts {
+            key_id: parse::field("facts.key_id", &message.key_id)?,
+            token_id: parse::field("facts.token_id", &message.token_id)?,
+            revision: Revision(message.revision),
+            subject,
+            actors,
+            owners: &owners,
+            grant_sets: &grant_sets,
+            ancestors: &ancestors,
+            issued_at: message.issued_at,
+            expires_at: message.expires_at,
+        };
+        self.0.judge_facts(&facts).await
+    }
+
+    fn checked(&self, judgement: Checked) -> v1::CheckResponse {
+        match judgement {
+            Judgement::Valid(_, standing) => v1::CheckResponse {
+                in_force: true,
+                consistency_token: self.0.token_for(standing.revision),
+                age_ms: u64::try_from(standing.age.as_millis()).unwrap_or(u64::MAX),
+                ..v1::CheckResponse::default()
+            },
+            Judgement::Refused(reason, message) => v1::CheckResponse {
+                in_force: false,
+                reason: reason.to_owned(),
+                message,
+                consistency_token: self.0.token_for(self.0.consensus.view().revision()),
+                age_ms: self.0.age_ms().unwrap_or(u64::MAX),
+            },
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `TokenService`: mint and verify.
+
+use std::{pin::Pin, sync::Arc};
+
+use chancery_credential::{
+    Audience, CertificateThumbprint, Claims, Scopes, SpiffeId, Verified,
+};
+use chancery_revocation::Proof;
+use chancery_wire::v1::{self, mint_stream_response::Outcome, token_service_server::TokenService};
+use futures::{Stream, StreamExt};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::StatusExt;
+
+use super::{Desk, split, consistency::stale, parse, verdict};
+use crate::{
+    caller::{Caller, Identity, refuse},
+    minting::{MintError, Wanted},
+};
+
+/// Requests of one stream that are read ahead of their answers.
+const READ_AHEAD: usize = 16;
+
+/// The service over a node's desk.
+#[derive(Clone)]
+pub(crate) struct Tokens(pub(crate) Arc<Desk>);
+
+#[tonic::async_trait]
+impl TokenService for Tokens {
+    async fn mint(
+        &self,
+        request: Request<v1::MintRequest>,
+    ) -> Result<Response<v1::MintResponse>, Status> {
+        let (caller, message) = split(request)?;
+        self.mint_one(&caller, message).await.map(Response::new)
+    }
+
+    type MintStreamStream =
+        Pin<Box<dyn Stream<Item = Result<v1::MintStreamResponse, Status>> + Send>>;
+
+    async fn mint_stream(
+        &self,
+        request: Request<Streaming<v1::MintStreamRequest>>,
+    ) -> Result<Response<Self::MintStreamStream>, Status> {
+        let (caller, requests) = split(request)?;
+        let caller = Arc::new(caller);
+        let service = self.clone();
+        let answers = requests
+            .map(move |request| {
+                let (service, caller) = (service.clone(), caller.clone());
+                async move { service.answer(&caller, request?).await }
+            })
+            .buffered(READ_AHEAD);
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn verify(
+        &self,
+        request: Request<v1::VerifyRequest>,
+    ) -> Result<Response<v1::VerifyResponse>, Status> {
+        let (caller, message) = split(request)?;
+        let audience: Audience = parse::field("audience", &message.audience)?;
+        self.0.may_judge(&caller, &audience)?;
+        let proof = Proof { certificate: certificate(&message.certificate_sha256)? };
+        self.0.at_least(&message.min_revision).await?;
+        let judgement =
+            self.0.judge_token(&message.token, Some(audience), Some(proof)).await?;
+        Ok(Response::new(self.verified(judgement, &message.token)))
+    }
+}
+
+impl Tokens {
+    /// A refusal answers its request; what ends a stream is the caller's loss of
+    /// standing, and a message that cannot be read.
+    async fn answer(
+        &self,
+        caller: &Caller,
+        message: v1::MintStreamRequest,
+    ) -> Result<v1::MintStreamResponse, Status> {
+        let request = parse::required("request", message.request);
+        let outcome = match request {
+            Ok(request) => self.mint_one(caller, request).await,
+            Err(status) => Err(status),
+        };
+        let outcome = match outcome {
+            Ok(response) => Outcome::Response(response),
+            Err(status) => Outcome::Refusal(v1::Refusal {
+                code: status.code().into(),
+                reason: status
+                    .get_error_details()
+                    .error_info()
+                    .map(|info| info.reason.clone())
+                    .unwrap_or_default(),
+                message: status.message().to_owned(),
+            }),
+        };
+        Ok(v1::MintStreamResponse { sequence: message.sequence, outcome: Some(outcome) })
+    }
+
+    async fn mint_one(
+        &self,
+        caller: &Caller,
+        message: v1::MintRequest,
+    ) -> Result<v1::MintResponse, Status> {
+        let minted = self.try_mint(caller, message).await;
+        match &minted {
+            Ok(_) => metrics::counter!("chancery_mints_total").increment(1),
+            Err(status) => count_refusal(status),
+        }
+        minted
+    }
+
+    async fn try_mint(
+        &self,
+        caller: &Caller,
+        message: v1::MintRequest,
+    ) -> Result<v1::MintResponse, Status> {
+        let agent = minting_agent(caller, &message.agent)?;
+        let wanted = wanted(&message)?;
+        self.0.at_least(&message.min_revision).await?;
+        let minted = self
+            .0
+            .minter
+            .mint(agent, caller.certificate, &wanted)
+            .map_err(|error| mint_refusal(&error))?;
+        Ok(v1::MintResponse {
+            token: minted.token,
+            expires_at: minted.expires_at,
+            token_id: minted.id.to_string(),
+            consistency_token: self.0.token_for(minted.revision),
+        })
+    }
+
+    fn verified(&self, judgement: verdict::Judgement<Verified<Claims>>, token: &str) -> v1::VerifyResponse {
+        let current = self.0.consensus.view().revision();
+        match judgement {
+            verdict::Judgement::Valid(claims, standing) => v1::VerifyResponse {
+                verdict: v1::verify_response::Verdict::Valid.into(),
+                claims: Some(verdict::claims(&claims, key_id(token))),
+                consistency_token: self.0.token_for(standing.revision),
+                age_ms: u64::try_from(standing.age.as_millis()).unwrap_or(u64::MAX),
+                ..v1::VerifyResponse::default()
+            },
+            verdict::Judgement::Refused(reason, message) => v1::VerifyResponse {
+                verdict: v1::verify_response::Verdict::Refused.into(),
+                reason: reason.to_owned(),
+                message,
+                consistency_token: self.0.token_for(current),
+                age_ms: self.0.age_ms().unwrap_or(u64::MAX),
+                ..v1::VerifyResponse::default()
+            },
+        }
+    }
+}
+
+/// Labels are the reasons of the protocol: a bounded set.
+fn count_refusal(status: &Status) {
+    let details = status.get_error_details();
+    let reason = details.error_info().map_or("", |info| info.reason.as_str()).to_owned();
+    metrics::counter!("chancery_mint_refusals_total", "reason" => reason).increment(1);
+}
+
+fn key_id(token: &str) -> String {
+    chancery_credential::UnverifiedToken::parse(token)
+        .map(|token| token.key_id().to_string())
+        .unwrap_or_default()
+}
+
+/// An agent mints for itself and for nobody else.
+fn minting_agent<'a>(caller: &'a Caller, named: &str) -> Result<&'a SpiffeId, Status> {
+    let Identity::Agent { id, .. } = &caller.identity else {
+        return Err(refuse(
+            Code::PermissionDenied,
+            "NOT_AN_AGENT",
+            "tokens are minted for agents, and the caller is none",
+            "call with the key of a registered agent",
+        ));
+    };
+    if named.is_empty() || named == id.as_str() {
+        return Ok(id);
+    }
+    Err(refuse(
+        Code::PermissionDenied,
+        "OTHER_AGENT",
+        "the request names another agent than the caller",
+        "leave `agent` empty, or call with that agent's key",
+    ))
+}
+
+fn wanted(message: &v1::MintRequest) -> Result<Wanted, Status> {
+    let scopes = parse::list("scopes", &message.scopes)?;
+    Ok(Wanted {
+        audience: parse::field("audience", &message.audience)?,
+        scopes: Scopes::new(scopes).map_err(|error| parse::invalid("scopes", error))?,
+        ttl_seconds: message.ttl_seconds,
+        bearer: message.bearer,
+    })
+}
+
+fn mint_refusal(error: &MintError) -> Status {
+    let message = error.to_string();
+    match error {
+        MintError::Refused(refusal) => {
+            refuse(Code::PermissionDenied, refusal.code(), message, refusal.remedy())
+        }
+        MintError::UnknownAgent(_) => refuse(
+            Code::PermissionDenied,
+            "AGENT_UNKNOWN",
+            message,
+            "a registrar has to register the agent",
+        ),
+        MintError::Unbound => refuse(
+            Code::Unauthenticated,
+            "NO_CERTIFICATE",
+            message,
+            "present a client certificate in the handshake",
+        ),
+        MintError::Stale => stale(),
+        MintError::NoIssuer => refuse(
+            Code::Unavailable,
+            "NO_ISSUER",
+            message,
+            "ask another node; this one signs once its issuer is open",
+        ),
+        MintError::Entropy(_) => {
+            refuse(Code::Unavailable, "NO_ENTROPY", message, "ask another node")
+        }
+        MintError::Encoding(_) => refuse(
+            Code::InvalidArgument,
+            "TOKEN_TOO_LARGE",
+            message,
+            "ask for fewer scopes or a shorter audience",
+        ),
+    }
+}
+
+fn certificate(bytes: &[u8]) -> Result<Option<CertificateThumbprint>, Status> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| parse::invalid("certificate_sha256", "expected 32 bytes, or none"))?;
+    Ok(Some(CertificateThumbprint::from_bytes(bytes)))
+}

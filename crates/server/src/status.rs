@@ -1,0 +1,61 @@
+//! Whether this node serves, as operators, balancers and probes see it.
+
+use std::sync::Arc;
+
+use chancery_consensus::Consensus;
+use chancery_credential::IssuerNumber;
+use chancery_revocation::Clock;
+
+use crate::{clock::SystemClock, issuance::Signer, node::Draining};
+
+/// Reads the node's health.
+#[derive(Clone)]
+pub(crate) struct NodeStatus {
+    pub(crate) consensus: Consensus,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) draining: Draining,
+}
+
+/// One reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// Its state is proved to be recent.
+    pub(crate) fresh: bool,
+    /// The issuer that signs.
+    pub(crate) issuer: Option<IssuerNumber>,
+    /// The issuer is younger than the rotation lead: verifiers that know keys
+    /// only by a cached JWKS may not know it yet.
+    pub(crate) settling: bool,
+    pub(crate) draining: bool,
+}
+
+impl Health {
+    /// Whether it answers at all.
+    pub(crate) const fn serving(self) -> bool {
+        self.fresh && self.issuer.is_some() && !self.draining
+    }
+
+    /// Whether new callers should come here.
+    pub(crate) const fn ready(self) -> bool {
+        self.serving() && !self.settling
+    }
+}
+
+impl NodeStatus {
+    pub(crate) fn health(&self) -> Health {
+        let view = self.consensus.view();
+        let fresh = view.begin().finish(&SystemClock).is_ok();
+        let active = self.signer.active();
+        let lead = self.consensus.directory().settings().map_or(0, |settings| settings.rotation_lead_ms());
+        let settling = active.as_ref().is_some_and(|issuer| {
+            let age = SystemClock.now().boot.since(issuer.known_since);
+            age.is_none_or(|age| age.as_millis() < u128::from(lead))
+        });
+        Health {
+            fresh,
+            issuer: active.map(|issuer| issuer.number),
+            settling,
+            draining: self.draining.is_draining(),
+        }
+    }
+}

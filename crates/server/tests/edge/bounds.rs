@@ -1,0 +1,183 @@
+//! Nobody holds more than its share.
+
+use std::time::Duration;
+
+use chancery_server::caller::Bounds;
+use chancery_server::listener::Limits;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use crate::support::{Client, Node, Settings, Witness, call, soon};
+
+const WATCH: &str = "/chancery.v1.RevocationService/Watch";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+async fn bounded(bounds: Bounds) -> Node {
+    Node::with(Settings {
+        bounds,
+        ..Settings::default()
+    })
+    .await
+}
+
+async fn limited(limits: Limits) -> Node {
+    Node::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn too_many_streams_of_one_principal_are_refused_on_whatever_connection() {
+    let mut node = bounded(Bounds {
+        streams_per_principal: 2,
+        ..Bounds::default()
+    })
+    .await;
+    let shop = node.registry.register_service("shop");
+    let other = node.registry.register_service("other");
+    let first = node.connect(&shop).await.call(WATCH).await;
+    let _second = node.connect(&shop).await.call(WATCH).await;
+
+    let status = node.connect(&shop).await.call(WATCH).await.status().await;
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
+    assert_eq!(node.connect(&other).await.call(WATCH).await.code, 200);
+
+    // A place is free as soon as the service's own stream is gone.
+    drop(first);
+    while node.next().await != Witness::Dropped {}
+    soon("the place", async {
+        while node
+            .connect(&shop)
+            .await
+            .call(WATCH)
+            .await
+            .headers
+            .contains_key("grpc-status")
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn strangers_share_one_bound() {
+    let node = bounded(Bounds {
+        stranger_requests: 1,
+        ..Bounds::default()
+    })
+    .await;
+    let _watching = node.connect_as_nobody().await.call(HEALTH_WATCH).await;
+    let status = node
+        .connect_as_nobody()
+        .await
+        .call(HEALTH)
+        .await
+        .status()
+        .await;
+    assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
+    let jwks = http::Request::get("https://localhost/.well-known/jwks.json");
+    assert_eq!(
+        node.connect_as_nobody()
+            .await
+            .send(jwks)
+            .await
+            .unwrap()
+            .code,
+        429
+    );
+}
+
+#[tokio::test]
+async fn a_principal_has_so_many_connections_and_strangers_have_theirs() {
+    let bounds = Bounds {
+        connections_per_principal: 1,
+        stranger_connections_per_address: 1,
+        ..Bounds::default()
+    };
+    let node = bounded(bounds).await;
+    let shop = node.registry.register_service("shop");
+    let kept = node.connect(&shop).await;
+    assert_eq!(kept.call(HEALTH).await.code, 200);
+    let stranger = node.connect_as_nobody().await;
+    assert_eq!(stranger.call(HEALTH).await.code, 200);
+
+    for person in [Some(&shop), None] {
+        if let Ok(mut refused) = Client::connect(node.address, person).await {
+            refused.closed().await;
+        }
+    }
+    assert_eq!(kept.call(HEALTH).await.code, 200);
+    assert_eq!(stranger.call(HEALTH).await.code, 200);
+}
+
+#[tokio::test]
+async fn one_connection_more_than_there_is_room_for_is_closed_at_once() {
+    let node = limited(Limits {
+        connections: 1,
+        ..Limits::default()
+    })
+    .await;
+    let kept = node.connect_as_nobody().await;
+    let mut refused = TcpStream::connect(node.address).await.unwrap();
+    assert!(matches!(
+        soon("the end", refused.read(&mut [0; 1])).await,
+        Ok(0) | Err(_)
+    ));
+    assert_eq!(kept.call(HEALTH).await.code, 200);
+}
+
+#[tokio::test]
+async fn nine_kibibytes_of_headers_are_refused() {
+    let mut node = Node::start().await;
+    let client = node.connect_as_nobody().await;
+    let with = |length: usize| {
+        http::Request::post(format!("https://localhost{HEALTH}"))
+            .header("content-type", "application/grpc")
+            .header("x-long", "a".repeat(length))
+    };
+    assert_eq!(client.send(with(7 * 1024)).await.unwrap().code, 200);
+    node.reached("anyone", HEALTH).await;
+    node.next().await;
+    assert_eq!(client.send(with(9 * 1024)).await.unwrap().code, 431);
+    assert!(node.is_quiet());
+}
+
+#[tokio::test]
+async fn a_stranger_that_asks_nothing_is_sent_away_and_one_that_listens_is_not() {
+    let limits = Limits {
+        stranger_idle: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let node = limited(limits).await;
+    let listening = node.connect_as_nobody().await;
+    let mut health = listening.call(HEALTH_WATCH).await;
+    health.next().await.unwrap();
+    let shop = node.registry.register_service("shop");
+    let principal = node.connect(&shop).await;
+
+    node.connect_as_nobody().await.closed().await;
+
+    assert_eq!(listening.call(HEALTH).await.code, 200);
+    assert_eq!(principal.call(HEALTH).await.code, 200);
+}
+
+#[tokio::test]
+async fn who_never_begins_to_speak_http_is_sent_away() {
+    let limits = Limits {
+        stranger_idle: Duration::from_millis(200),
+        linger: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let node = limited(limits).await;
+    let mut tls = call::shake_hands(node.address, call::client_config(None, b"h2"))
+        .await
+        .unwrap();
+    // The server's own settings may come first.
+    drop(soon("the end", tls.read_to_end(&mut Vec::new())).await);
+}

@@ -1,0 +1,40 @@
+//! Chancery's storage: the Raft log, the vote and the state tables of one node, in RocksDB, such that what was
+//! acknowledged survives a crash and what a crash or the disk took away is noticed.
+//!
+//! It never knows what it stores: entries, votes, log ids and rows are bytes to it, their meaning is their owner's.
+//!
+//! ```text
+//! DataDirectory ── marker, lock
+//!   ├── LogStore ──── log/          entries, vote: one thread, one sync for all that waits
+//!   └── StateStore ── state/        rows with the index that they stand for
+//!           └─ Checkpoint ── checkpoints/   images, for joining nodes
+//! ```
+//!
+//! - `directory`, `marker`: whose directory it is, and that nobody else has it open
+//! - `log`: entries, vote, purged and committed log ids; group commit; [`FlushedIndex`]
+//! - `state`, `row`: tables, checkpoints, the staged state of a joining node
+//! - `failure`: after the first failed write nothing is written again
+//! - `database`, `options`: RocksDB, and what its recovery is trusted with
+//! - `durable`, `sealed`: small files that are whole or not there
+
+#![forbid(unsafe_code)]
+
+mod database;
+mod directory;
+mod durable;
+mod error;
+mod failure;
+mod log;
+mod marker;
+mod options;
+mod row;
+mod sealed;
+mod state;
+
+pub use directory::DataDirectory;
+pub use error::{ClusterName, Error, Result};
+pub use failure::Failure;
+pub use log::{Completion, FlushedIndex, LogStatistics, LogStore, OnFlushed, Purged, completion};
+pub use marker::Marker;
+pub use row::{Row, RowWrite, Rows, Tally};
+pub use state::{Applied, Checkpoint, FinishedState, StagedState, StateStore};

@@ -1,0 +1,45 @@
+//! Compiles the protocol with protox, so that no `protoc` is needed.
+
+use std::{error::Error, path::PathBuf};
+
+const ROOT: &str = "../../proto";
+
+/// Messages that carry a token, a secret or a proof: their `Debug`, and that of the
+/// choices inside them, is written by hand (`src/redaction.rs`) and shows none of it.
+const SECRET: [&str; 5] = [
+    ".chancery.v1.MintResponse",
+    ".chancery.v1.VerifyRequest",
+    ".chancery.v1.RevokeRequest",
+    ".chancery.v1.CheckRequest",
+    ".chancery.peer.v1.ProposeRequest",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={ROOT}");
+    let mut files = Vec::new();
+    for folder in ["chancery/v1", "chancery/peer/v1", "chancery/log/v1"] {
+        for entry in std::fs::read_dir(PathBuf::from(ROOT).join(folder))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "proto") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let descriptors = protox::compile(&files, [ROOT])?;
+
+    // Reflection tells of the public API only.
+    let public = protox::compile(
+        files.iter().filter(|file| file.starts_with(format!("{ROOT}/chancery/v1"))),
+        [ROOT],
+    )?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("chancery.v1.bin"), prost::Message::encode_to_vec(&public))?;
+
+    tonic_prost_build::configure()
+        .bytes(".chancery.peer.v1")
+        .bytes(".chancery.log.v1")
+        .skip_debug(SECRET)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
