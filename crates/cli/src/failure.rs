@@ -160,7 +160,10 @@ impl From<AdmissionError> for Failure {
             | AdmissionError::Settings(_) => Kind::Usage,
             AdmissionError::BadProof(_)
             | AdmissionError::OtherKeys(_)
+            | AdmissionError::OtherRoot(_)
+            | AdmissionError::NotJoined(_)
             | AdmissionError::AlreadyJoined { .. }
+            | AdmissionError::DataGone { .. }
             | AdmissionError::Version { .. }
             | AdmissionError::Untrusted(_) => Kind::Refused,
             _ => Kind::Local,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chancery_server::Config;
+use chancery_server::{Config, ServeError};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -24,7 +24,7 @@ pub struct ServeArgs {
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// What to log, such as `info` or `info,chancery_consensus=debug`
-    #[arg(long, value_name = "FILTER", env = "CHANCERY_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "CHANCERY_LOG", default_value = "info,openraft=warn")]
     log: String,
     /// In which form
     #[arg(long, value_enum, default_value = "text")]
@@ -76,5 +76,8 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
     };
-    chancery_server::serve(config, stopped).await.map_err(Failure::local)
+    chancery_server::serve(config, stopped).await.map_err(|error| match error {
+        ServeError::Admission(error) => error.into(),
+        error => Failure::local(error),
+    })
 }

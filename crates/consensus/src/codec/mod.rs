@@ -12,7 +12,13 @@ mod outcome;
 pub(crate) mod peer;
 pub(crate) mod raft;
 mod record;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod round_trips;
 mod row;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod samples;
 mod scalar;
 mod settings;
 mod spec;

@@ -1,0 +1,54 @@
+# What is typed here. `make` lists it.
+#
+# All of it builds the whole workspace's selection of packages, and so one set of
+# features: RocksDB is then compiled once, whatever was asked for first.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo three-nodes test test-fast check fix loom
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# One C++ compiler process takes up to 1.2 GiB: cores, or memory, whichever ends first.
+export CARGO_BUILD_JOBS ?= $(shell awk -v cores="$$(nproc)" '/^MemTotal:/ { \
+	jobs = int($$2 / 1048576 / 1.2); if (jobs < 1) jobs = 1; print jobs < cores ? jobs : cores }' /proc/meminfo)
+
+CARGO := deploy/cargo-build.sh
+BINARIES := --bin chancery --bin demo
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Check Rust; install a C++ compiler and libclang, or say how
+	@deploy/setup.sh
+
+build: setup ## Build the binaries
+	@$(CARGO) build --workspace $(BINARIES)
+
+demo: build ## Three nodes: mint, kill the leader under load, mint on, revoke, see it refused
+	@"$$CARGO_TARGET_DIR/debug/demo"
+
+three-nodes: build ## Three nodes on loopback to try things with, until Ctrl-C
+	@deploy/three-nodes.sh "$$CARGO_TARGET_DIR/debug/chancery"
+
+test: build ## Every test: models, real clusters under faults, interop (20 minutes)
+	@$(CARGO) test --workspace
+	@$(MAKE) --no-print-directory loom
+
+test-fast: setup ## The rooms' own tests and the arrows (2 minutes)
+	@$(CARGO) test --workspace --lib --bins
+	@$(CARGO) test --workspace --test arrows
+
+loom: ## The order of publication, under every interleaving
+	@CARGO_TARGET_DIR="$$CARGO_TARGET_DIR/loom" RUSTFLAGS="--cfg loom" \
+		cargo test -p chancery-revocation --test publication_loom
+
+check: setup ## Format, lints, arrows, documentation; changes nothing
+	@cargo fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@$(CARGO) test --workspace --test arrows
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+fix: ## Format, and apply what the lints suggest
+	@cargo fmt --all
+	@$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	@cargo fmt --all

@@ -1,0 +1,472 @@
+//! Any command and any row, for the round trips.
+
+use std::sync::Arc;
+
+use chancery_authority::{
+    Actor, AgentRecord, AgentSpec, Answer, Birth, ClockRecord, Command, EpochRecord,
+    GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
+    OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
+    RequestKey, RequestRecord, Roles, Row, ServiceRecord, ServiceSpec, Settings, Stamp, Stamped,
+};
+use chancery_credential::{
+    Audience, Ed25519PublicKey, EpochNumber, Grant, GrantSetName, IssuerNumber, KeyThumbprint,
+    Lineage, NodeNumber, OwnerName, PeerPublicKey, PeerSigningKey, PrincipalName, Revision,
+    SigningKey, SpiffeId, Subject, TokenId,
+};
+use proptest::{collection::vec, option, prelude::*, strategy::Union};
+
+fn revision() -> impl Strategy<Value = Revision> {
+    any::<u64>().prop_map(Revision)
+}
+
+fn node_number() -> impl Strategy<Value = NodeNumber> {
+    any::<u64>().prop_map(NodeNumber)
+}
+
+fn issuer_number() -> impl Strategy<Value = IssuerNumber> {
+    any::<u32>().prop_map(IssuerNumber)
+}
+
+fn epoch_number() -> impl Strategy<Value = EpochNumber> {
+    any::<u64>().prop_map(EpochNumber)
+}
+
+fn agent_id() -> impl Strategy<Value = SpiffeId> {
+    "[a-z0-9-]{1,12}".prop_map(|path| format!("spiffe://example.org/{path}").parse().unwrap())
+}
+
+fn owner_name() -> impl Strategy<Value = OwnerName> {
+    "[A-Za-z0-9._@-]{1,20}".prop_map(|name| name.parse().unwrap())
+}
+
+fn grant_set_name() -> impl Strategy<Value = GrantSetName> {
+    "[A-Za-z0-9._@-]{1,20}".prop_map(|name| name.parse().unwrap())
+}
+
+fn principal_name() -> impl Strategy<Value = PrincipalName> {
+    "[A-Za-z0-9._@-]{1,20}".prop_map(|name| name.parse().unwrap())
+}
+
+fn audience() -> impl Strategy<Value = Audience> {
+    "https://[a-z]{1,9}\\.example".prop_map(|text| text.parse().unwrap())
+}
+
+fn thumbprint() -> impl Strategy<Value = KeyThumbprint> {
+    any::<[u8; 32]>().prop_map(KeyThumbprint::from_bytes)
+}
+
+fn token_id() -> impl Strategy<Value = TokenId> {
+    any::<[u8; 16]>().prop_map(TokenId::from_bytes)
+}
+
+fn issuer_key() -> impl Strategy<Value = Ed25519PublicKey> {
+    any::<[u8; 32]>().prop_map(|seed| SigningKey::from_seed(seed).public())
+}
+
+/// A few real keys: to make one for each case would take longer than the rest.
+fn peer_key() -> impl Strategy<Value = PeerPublicKey> {
+    let keys: Vec<PeerPublicKey> = (0..4)
+        .map(|_| {
+            let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            PeerSigningKey::from_pkcs8_der(&pair.serialize_der()).unwrap().public().clone()
+        })
+        .collect();
+    prop::sample::select(keys)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,24}"
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    prop_oneof![
+        agent_id().prop_map(Subject::Agent),
+        owner_name().prop_map(Subject::Owner),
+        grant_set_name().prop_map(Subject::GrantSet),
+        Just(Subject::Everything),
+    ]
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
+    let audiences = prop::sample::select(vec!["*", "https://a.example", "https://a.example/*"]);
+    let scopes = prop::sample::select(vec!["*", "read", "repo:read", "repo:*", "a/b/*"]);
+    (audiences, vec(scopes, 0..4), any::<u32>(), any::<bool>()).prop_map(
+        |(audience, scopes, max_ttl_seconds, bearer)| Grant {
+            audience: audience.parse().unwrap(),
+            scopes: scopes.into_iter().map(|scope| scope.parse().unwrap()).collect(),
+            max_ttl_seconds,
+            bearer,
+        },
+    )
+}
+
+fn roles() -> impl Strategy<Value = Roles> {
+    (0_u8..16).prop_map(Roles::from_bits)
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    any::<u32>().prop_map(|rate| Limits { rate })
+}
+
+fn lineage() -> impl Strategy<Value = Lineage> {
+    (any::<u64>(), any::<u64>())
+        .prop_map(|(generation, random)| Lineage { generation, random })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (any::<[u64; 13]>(), text()).prop_map(|(numbers, issuer_url)| {
+        let mut settings = Settings::new("example.org".parse().unwrap(), issuer_url);
+        let places = [
+            &mut settings.freshness_ms,
+            &mut settings.rho_percent,
+            &mut settings.tick_ms,
+            &mut settings.heartbeat_ms,
+            &mut settings.election_min_ms,
+            &mut settings.election_max_ms,
+            &mut settings.v_default_ms,
+            &mut settings.v_max_ms,
+            &mut settings.leeway_s,
+            &mut settings.ttl_default_s,
+            &mut settings.ttl_cap_s,
+            &mut settings.jwks_max_age_s,
+            &mut settings.epoch_s,
+        ];
+        for (place, number) in places.into_iter().zip(numbers) {
+            *place = number;
+        }
+        settings
+    })
+}
+
+fn agent_spec() -> impl Strategy<Value = AgentSpec> {
+    let lists = (
+        vec(owner_name(), 0..4),
+        vec(thumbprint(), 0..4),
+        vec(grant(), 0..4),
+        vec(grant_set_name(), 0..4),
+    );
+    (agent_id(), lists, limits(), any::<u64>(), text()).prop_map(
+        |(id, (owners, keys, grants, grant_sets), limits, expires_at, description)| AgentSpec {
+            id,
+            owners,
+            keys,
+            grants,
+            grant_sets,
+            limits,
+            expires_at,
+            description,
+        },
+    )
+}
+
+fn operator_spec() -> impl Strategy<Value = OperatorSpec> {
+    (principal_name(), roles(), vec(thumbprint(), 0..4), any::<u64>())
+        .prop_map(|(name, roles, keys, expires_at)| OperatorSpec { name, roles, keys, expires_at })
+}
+
+fn service_spec() -> impl Strategy<Value = ServiceSpec> {
+    (principal_name(), vec(audience(), 0..4), vec(thumbprint(), 0..4))
+        .prop_map(|(name, audiences, keys)| ServiceSpec { name, audiences, keys })
+}
+
+fn node_spec() -> impl Strategy<Value = NodeSpec> {
+    (text(), text(), text(), peer_key(), any::<bool>()).prop_map(
+        |(name, api_address, peer_address, peer_key, check_only)| NodeSpec {
+            name,
+            api_address,
+            peer_address,
+            peer_key,
+            check_only,
+        },
+    )
+}
+
+fn birth() -> impl Strategy<Value = Birth> {
+    (lineage(), settings(), node_spec(), vec(operator_spec(), 0..3)).prop_map(
+        |(lineage, settings, node, operators)| Birth { lineage, settings, node, operators },
+    )
+}
+
+fn open_issuer() -> impl Strategy<Value = OpenIssuer> {
+    let proofs = (
+        vec(issuer_key(), 0..3),
+        vec(any::<u8>(), 0..80),
+        vec(vec(any::<u8>(), 0..70), 0..3),
+    );
+    (node_number(), epoch_number(), any::<u64>(), option::of(issuer_number()), proofs).prop_map(
+        |(node, epoch, process, former, (keys, peer_signature, key_signatures))| OpenIssuer {
+            node,
+            epoch,
+            process,
+            former,
+            keys,
+            peer_signature,
+            key_signatures,
+        },
+    )
+}
+
+/// One strategy for each command, in the order of [`command_kind`].
+pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
+    vec![
+        birth().prop_map(Command::Birth).boxed(),
+        Just(Command::Tick).boxed(),
+        agent_spec().prop_map(Command::RegisterAgent).boxed(),
+        (agent_spec(), any::<bool>())
+            .prop_map(|(spec, keep_held)| Command::UpdateAgent { spec, keep_held })
+            .boxed(),
+        agent_id().prop_map(Command::RemoveAgent).boxed(),
+        subject().prop_map(Command::Suspend).boxed(),
+        subject().prop_map(Command::Resume).boxed(),
+        subject().prop_map(Command::RevokeHeld).boxed(),
+        (token_id(), option::of(agent_id()))
+            .prop_map(|(token, agent)| Command::RevokeToken { token, agent })
+            .boxed(),
+        (owner_name(), text())
+            .prop_map(|(name, description)| Command::AddOwner { name, description })
+            .boxed(),
+        (grant_set_name(), vec(grant(), 0..4), any::<bool>())
+            .prop_map(|(name, grants, keep_held)| Command::PutGrantSet { name, grants, keep_held })
+            .boxed(),
+        operator_spec().prop_map(Command::AddOperator).boxed(),
+        service_spec().prop_map(Command::AddService).boxed(),
+        principal_name().prop_map(Command::RemoveOperator).boxed(),
+        principal_name().prop_map(Command::RemoveService).boxed(),
+        any::<bool>().prop_map(|emergency| Command::OpenEpoch { emergency }).boxed(),
+        open_issuer().prop_map(Command::OpenIssuer).boxed(),
+        issuer_number().prop_map(Command::RetireIssuer).boxed(),
+        issuer_number().prop_map(Command::ExpireIssuer).boxed(),
+        issuer_number().prop_map(Command::RevokeIssuer).boxed(),
+        epoch_number().prop_map(Command::RevokeEpoch).boxed(),
+        node_number().prop_map(Command::RevokeNode).boxed(),
+        node_spec().prop_map(Command::AdmitNode).boxed(),
+        node_number().prop_map(Command::RetireNode).boxed(),
+        node_number().prop_map(Command::ReadmitNode).boxed(),
+        revision().prop_map(Command::RaiseFloor).boxed(),
+        settings().prop_map(Command::SetSettings).boxed(),
+    ]
+}
+
+/// The place of a command in [`commands`]: a new one does not compile without.
+pub(super) fn command_kind(command: &Command) -> usize {
+    match command {
+        Command::Birth(_) => 0,
+        Command::Tick => 1,
+        Command::RegisterAgent(_) => 2,
+        Command::UpdateAgent { .. } => 3,
+        Command::RemoveAgent(_) => 4,
+        Command::Suspend(_) => 5,
+        Command::Resume(_) => 6,
+        Command::RevokeHeld(_) => 7,
+        Command::RevokeToken { .. } => 8,
+        Command::AddOwner { .. } => 9,
+        Command::PutGrantSet { .. } => 10,
+        Command::AddOperator(_) => 11,
+        Command::AddService(_) => 12,
+        Command::RemoveOperator(_) => 13,
+        Command::RemoveService(_) => 14,
+        Command::OpenEpoch { .. } => 15,
+        Command::OpenIssuer(_) => 16,
+        Command::RetireIssuer(_) => 17,
+        Command::ExpireIssuer(_) => 18,
+        Command::RevokeIssuer(_) => 19,
+        Command::RevokeEpoch(_) => 20,
+        Command::RevokeNode(_) => 21,
+        Command::AdmitNode(_) => 22,
+        Command::RetireNode(_) => 23,
+        Command::ReadmitNode(_) => 24,
+        Command::RaiseFloor(_) => 25,
+        Command::SetSettings(_) => 26,
+    }
+}
+
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    Union::new(commands())
+}
+
+fn actor() -> impl Strategy<Value = Actor> {
+    prop_oneof![
+        principal_name().prop_map(Actor::Operator),
+        principal_name().prop_map(Actor::Service),
+        agent_id().prop_map(Actor::Agent),
+        node_number().prop_map(Actor::Node),
+        Just(Actor::Birth),
+    ]
+}
+
+fn request_id() -> impl Strategy<Value = RequestId> {
+    (any::<u64>(), any::<[u8; 16]>())
+        .prop_map(|(time_ms, random)| RequestId { time_ms, random })
+}
+
+pub(super) fn meta() -> impl Strategy<Value = Meta> {
+    let who = (actor(), option::of(thumbprint()), node_number(), revision());
+    (who, text(), request_id(), any::<[u8; 32]>()).prop_map(
+        |((actor, key, via, authorised_at), reason, request, digest)| Meta {
+            actor,
+            key,
+            via,
+            authorised_at,
+            reason,
+            request,
+            digest,
+        },
+    )
+}
+
+pub(super) fn stamped() -> impl Strategy<Value = Stamped> {
+    (command(), meta(), any::<u64>(), any::<[u8; 32]>()).prop_map(
+        |(command, meta, time_ms, entropy)| {
+            let stamp = Stamp { time_ms, entropy };
+            Stamped { command, meta, stamp }
+        },
+    )
+}
+
+pub(super) fn verdict() -> impl Strategy<Value = Result<Answer, Rejection>> {
+    let reason = prop::sample::select(Reason::ALL);
+    prop_oneof![
+        Just(Ok(Answer::Nothing)),
+        agent_id().prop_map(|id| Ok(Answer::Agent(id))),
+        node_number().prop_map(|number| Ok(Answer::Node(number))),
+        issuer_number().prop_map(|number| Ok(Answer::Issuer(number))),
+        epoch_number().prop_map(|number| Ok(Answer::Epoch(number))),
+        vec(issuer_number(), 0..4).prop_map(|numbers| Ok(Answer::Issuers(numbers))),
+        any::<bool>().prop_map(|killed| Ok(Answer::HeldKilled(killed))),
+        any::<bool>().prop_map(|may| Ok(Answer::MayMintAnew(may))),
+        (reason, text()).prop_map(|(reason, about)| Err(Rejection::new(reason, about))),
+    ]
+}
+
+fn agent_record() -> impl Strategy<Value = AgentRecord> {
+    (agent_spec(), revision(), revision()).prop_map(|(spec, registered_at, changed_at)| {
+        AgentRecord {
+            id: spec.id,
+            owners: spec.owners.into(),
+            keys: spec.keys.into(),
+            grants: spec.grants.into(),
+            grant_sets: spec.grant_sets.into(),
+            limits: spec.limits,
+            expires_at: spec.expires_at,
+            description: spec.description.into(),
+            registered_at,
+            changed_at,
+        }
+    })
+}
+
+fn node_record() -> impl Strategy<Value = NodeRecord> {
+    let flags = (any::<bool>(), any::<bool>(), option::of(issuer_number()), revision());
+    (node_number(), node_spec(), flags).prop_map(
+        |(number, spec, (barred, retiring, newest_issuer, admitted_at))| NodeRecord {
+            number,
+            name: spec.name.into(),
+            api_address: spec.api_address.into(),
+            peer_address: spec.peer_address.into(),
+            peer_key: spec.peer_key,
+            check_only: spec.check_only,
+            barred,
+            retiring,
+            newest_issuer,
+            admitted_at,
+        },
+    )
+}
+
+fn issuer_record() -> impl Strategy<Value = IssuerRecord> {
+    let standing = prop_oneof![
+        Just(IssuerStanding::Open),
+        revision().prop_map(IssuerStanding::Retired),
+        revision().prop_map(IssuerStanding::Revoked),
+    ];
+    let numbers = (issuer_number(), node_number(), epoch_number(), any::<u64>());
+    (numbers, issuer_key(), revision(), standing).prop_map(
+        |((number, node, epoch, process), key, opened_at, standing)| IssuerRecord {
+            number,
+            node,
+            epoch,
+            process,
+            key,
+            opened_at,
+            standing,
+        },
+    )
+}
+
+fn once() -> Vec<BoxedStrategy<Row>> {
+    vec![
+        (revision(), any::<u64>(), any::<u64>())
+            .prop_map(|(applied, log_time_ms, told_time_s)| {
+                Row::Clock(ClockRecord { applied, log_time_ms, told_time_s })
+            })
+            .boxed(),
+        (lineage(), any::<u32>(), any::<u64>(), revision(), revision())
+            .prop_map(|(lineage, next_issuer, next_node, floor, view_revision)| {
+                Row::Meta(MetaRecord { lineage, next_issuer, next_node, floor, view_revision })
+            })
+            .boxed(),
+        settings().prop_map(|settings| Row::Settings(Arc::new(settings))).boxed(),
+        (epoch_number(), revision(), any::<u64>(), any::<bool>())
+            .prop_map(|(number, opened_at, opened_at_ms, emergency)| {
+                Row::Epoch(EpochRecord { number, opened_at, opened_at_ms, emergency })
+            })
+            .boxed(),
+    ]
+}
+
+fn principals() -> Vec<BoxedStrategy<Row>> {
+    vec![
+        agent_record().prop_map(|record| Row::Agent(Arc::new(record))).boxed(),
+        (owner_name(), text(), revision())
+            .prop_map(|(name, description, added_at)| {
+                let description = description.into();
+                Row::Owner(Arc::new(OwnerRecord { name, description, added_at }))
+            })
+            .boxed(),
+        (grant_set_name(), vec(grant(), 0..4), revision())
+            .prop_map(|(name, grants, changed_at)| {
+                let grants = grants.into();
+                Row::GrantSet(Arc::new(GrantSetRecord { name, grants, changed_at }))
+            })
+            .boxed(),
+        (operator_spec(), revision())
+            .prop_map(|(spec, added_at)| {
+                let OperatorSpec { name, roles, keys, expires_at } = spec;
+                let keys = keys.into();
+                Row::Operator(Arc::new(OperatorRecord { name, roles, keys, expires_at, added_at }))
+            })
+            .boxed(),
+        (service_spec(), revision())
+            .prop_map(|(spec, added_at)| {
+                let ServiceSpec { name, audiences, keys } = spec;
+                let (audiences, keys) = (audiences.into(), keys.into());
+                Row::Service(Arc::new(ServiceRecord { name, audiences, keys, added_at }))
+            })
+            .boxed(),
+    ]
+}
+
+/// One strategy for each kind of row, in the order of the tables.
+pub(super) fn rows() -> Vec<BoxedStrategy<Row>> {
+    let request = (actor(), request_id(), any::<[u8; 32]>(), revision(), verdict());
+    let mut rows = once();
+    rows.extend(principals());
+    rows.extend([
+        node_record().prop_map(|record| Row::Node(Arc::new(record))).boxed(),
+        issuer_record().prop_map(|record| Row::Issuer(Arc::new(record))).boxed(),
+        (subject(), revision()).prop_map(|(whose, at)| Row::Suspension(whose, at)).boxed(),
+        (subject(), revision()).prop_map(|(whose, at)| Row::Watermark(whose, at)).boxed(),
+        token_id().prop_map(Row::RevokedToken).boxed(),
+        request
+            .prop_map(|(actor, id, digest, revision, outcome)| {
+                let record = RequestRecord { digest, revision, outcome };
+                Row::Request(RequestKey { id, actor }, Arc::new(record))
+            })
+            .boxed(),
+    ]);
+    rows
+}
+
+pub(super) fn row() -> impl Strategy<Value = Row> {
+    Union::new(rows())
+}
