@@ -4,7 +4,9 @@
 set -eu
 
 target=${CARGO_TARGET_DIR:-target}
-LOOK_EVERY=30
+# Seconds between two looks; short, for a look under way outlives this script.
+LOOK_EVERY=2
+SAY_EVERY=15
 
 # Cargo writes `output` when a build script has ended.
 for output in "$target"/debug/build/librocksdb-sys-*/output; do
@@ -28,7 +30,10 @@ sources() {
 
 began=$(date +%s)
 watch_rocksdb() {
+    looks=0
     while sleep "$LOOK_EVERY"; do
+        looks=$((looks + 1))
+        [ $((looks % SAY_EVERY)) -eq 0 ] || continue
         done_now=$(compiled)
         [ "$done_now" -gt 0 ] || continue
         printf '   RocksDB: %s of about %s files after %s min\n' \

@@ -9,5 +9,6 @@
 pub mod agent;
 pub mod chancery;
 pub mod cluster;
+pub mod jwks;
 pub mod node;
 pub mod until;

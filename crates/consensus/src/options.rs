@@ -88,13 +88,20 @@ pub struct Compaction {
     /// Entries kept behind a snapshot, so that a node that was away for a moment
     /// needs no snapshot.
     pub entries_kept: u64,
+    /// Entries that are cut off at once, at least: fewer are not worth the trouble.
+    pub entries_cut: u64,
     /// A node that is further behind gets a snapshot rather than entries.
     pub lag_for_snapshot: u64,
 }
 
 impl Default for Compaction {
     fn default() -> Self {
-        Self { entries_per_snapshot: 50_000, entries_kept: 10_000, lag_for_snapshot: 60_000 }
+        Self {
+            entries_per_snapshot: 50_000,
+            entries_kept: 10_000,
+            entries_cut: 1_024,
+            lag_for_snapshot: 60_000,
+        }
     }
 }
 
@@ -152,7 +159,7 @@ pub(crate) fn raft_config(
         snapshot_policy: SnapshotPolicy::LogsSinceLast(compaction.entries_per_snapshot),
         replication_lag_threshold: compaction.lag_for_snapshot,
         max_in_snapshot_log_to_keep: compaction.entries_kept,
-        purge_batch_size: 1_024,
+        purge_batch_size: compaction.entries_cut,
         max_payload_entries: 512,
         ..Config::default()
     }

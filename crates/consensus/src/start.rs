@@ -145,7 +145,7 @@ async fn build_raft(
     let settings = opened.published.directory.settings();
     let timing = settings.map_or(timing, |settings| replicated(&settings));
     let config = raft_config(identity.lineage, timing, compaction)?;
-    let log_store = LogStore::new(opened.log.clone(), opened.store.clone(), opened.hold.clone());
+    let log_store = LogStore::new(opened.log.clone(), Some(opened.store.clone()), opened.hold.clone());
     let state_machine = StateMachine::new(
         opened.published.clone(),
         opened.store.clone(),

@@ -123,20 +123,11 @@ impl View {
                 self.issuers.expire(issuer.number);
             }
         }
-        // What is left, and of that what closes issuers first.
-        let about_issuers = |change: &&Change| {
-            matches!(
-                change,
-                Change::IssuerRetired { .. } | Change::IssuerRevoked(_)
-            )
-        };
-        let (closing, others): (Vec<_>, Vec<_>) = snapshot
-            .changes
-            .iter()
-            .filter(|change| !matches!(change, Change::IssuerOpened { .. }))
-            .partition(about_issuers);
-        for change in closing.into_iter().chain(others) {
-            self.publish_one(change, before);
+        // What is left comes to the same in any order.
+        for change in &snapshot.changes {
+            if !matches!(change, Change::IssuerOpened { .. }) {
+                self.publish_one(change, before);
+            }
         }
     }
 

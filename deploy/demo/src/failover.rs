@@ -20,6 +20,7 @@ use crate::{
 
 /// How long the load runs before the kill, and after the first write.
 const MARGIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What has to have been offered to each node.
 const PROMISED_RATE: f64 = 500.0;
 
@@ -89,9 +90,17 @@ async fn write(operator: &Client) -> Outcome<()> {
     Ok(())
 }
 
+/// What a survivor says once it knows the new leader.
 async fn successor_of(cluster: &Cluster, killed: u64) -> Outcome<v1::StatusResponse> {
-    let survivor = cluster.running().find(|node| node.number != killed);
-    cluster.status_of(survivor.ok_or("no node survived")?.number).await
+    let survivor = cluster.running().next().ok_or("no node survived")?.number;
+    let deadline = Instant::now() + MARGIN;
+    loop {
+        let status = cluster.status_of(survivor).await?;
+        if (status.leader != 0 && status.leader != killed) || Instant::now() > deadline {
+            return Ok(status);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Which node each issuer belongs to.

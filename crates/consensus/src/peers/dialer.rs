@@ -23,7 +23,7 @@ const CONNECT_LIMIT: Duration = Duration::from_millis(750);
 /// A connection that lost its other half is given up after the sum of both, so
 /// that a healed partition is not waited for by TCP's growing timeouts.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEPALIVE_LIMIT: Duration = Duration::from_secs(1);
+const KEEPALIVE_LIMIT: Duration = Duration::from_secs(2);
 /// Sent as SNI by nobody and compared by nobody; rustls asks for one.
 const ANY_NAME: &str = "peer.chancery.invalid";
 

@@ -255,13 +255,21 @@ impl Cluster {
         }
     }
 
-    /// A command of the operator, through `number`.
+    /// A command of the operator, through `number`; sent again, as the same request,
+    /// until it is known what became of it.
     pub(super) async fn command(
         &self,
         number: u64,
         command: Command,
     ) -> Result<Outcome, ProposeError> {
-        self.nodes[&number].propose(self.proposal(command), PATIENCE).await
+        let proposal = self.proposal(command);
+        let node = &self.nodes[&number];
+        loop {
+            match node.propose(proposal.clone(), PATIENCE).await {
+                Err(ProposeError::Unknown(_)) => {}
+                known => return known,
+            }
+        }
     }
 
     /// Adds an owner through `number`: the smallest command that leaves a trace.

@@ -6,7 +6,7 @@ use super::cluster::{Cluster, eventually};
 use crate::{Compaction, Step};
 
 const SHORT: Compaction =
-    Compaction { entries_per_snapshot: 20, entries_kept: 2, lag_for_snapshot: 10 };
+    Compaction { entries_per_snapshot: 20, entries_kept: 2, entries_cut: 1, lag_for_snapshot: 10 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learner_joins_from_a_snapshot_when_the_log_is_cut() {

@@ -35,7 +35,16 @@ pub(super) struct Switchboard {
 impl Switchboard {
     /// A listener for node `number`, at its former address if it had one.
     pub(super) async fn listen(&self, number: u64, former: Option<&str>) -> Arc<Wire> {
-        let listener = TcpListener::bind(former.unwrap_or("127.0.0.1:0")).await.unwrap();
+        let listener = loop {
+            match TcpListener::bind(former.unwrap_or("127.0.0.1:0")).await {
+                Ok(listener) => break listener,
+                // The last task of the former process lets go of it at any moment.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
         let address = listener.local_addr().unwrap().to_string();
         self.wiring.lock().numbers.insert(address.clone(), number);
         Arc::new(Wire { number, address, listener, board: self.clone() })

@@ -70,6 +70,9 @@ pub async fn run(args: &MintArgs, output: Output) -> Result<(), Failure> {
 
 /// To a pipe goes the token alone; with a file, what is known of it.
 fn show(args: &MintArgs, minted: &Minted, output: Output) -> Result<(), Failure> {
+    if !is_compact_jws(&minted.token) {
+        return Err(Failure::unexpected("token in it"));
+    }
     if let Some(out) = &args.out {
         write_new_private(out, minted.token.as_bytes())?;
     } else if !output.is_json() {
@@ -82,4 +85,24 @@ fn show(args: &MintArgs, minted: &Minted, output: Output) -> Result<(), Failure>
         consistency_token: &minted.consistency_token,
     };
     output.record(&view, &COLUMNS)
+}
+
+/// Base64url and two dots (RFC 7515 §7.1): what goes to a terminal as it stands
+/// cannot do anything to it.
+fn is_compact_jws(token: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    token.bytes().all(allowed) && token.matches('.').count() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_token_is_printed_as_a_token() {
+        assert!(is_compact_jws("eyJhbGciOiJFZERTQSJ9.e30.c2ln"));
+        for bad in ["", "a.b", "a.b.c.d", "a.b.\u{1b}[2J", "a.b.c\n"] {
+            assert!(!is_compact_jws(bad), "{bad:?}");
+        }
+    }
 }

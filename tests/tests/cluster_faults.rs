@@ -1,0 +1,202 @@
+//! Real processes on real disks: each is killed under load, all are restarted, a
+//! new one joins from a snapshot, and one that hears nobody refuses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use chancery_client::{Client, Error, Idempotence, Identity, v1};
+use chancery_tests::{
+    agent::{Agent, OWNER, add_owner, mint, register, wanted},
+    cluster::{Cluster, TRUST_DOMAIN, impatient},
+    until::until,
+};
+use rustix::process::Signal;
+use v1::agent_service_client::AgentServiceClient;
+
+/// Writers at once, and writes of each.
+const WRITERS: usize = 16;
+const WRITES: usize = 130;
+
+/// What one writer knows to be committed.
+struct Written {
+    ids: Vec<String>,
+    last_token: String,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_the_loss_of_each_node_in_turn() {
+    let mut cluster = Cluster::of(3).await;
+    for node in &cluster.nodes {
+        snapshot_often(node);
+    }
+    add_owner(&cluster.operator()).await;
+    let minting = Agent::register(&cluster, "minting").await;
+
+    // Writers write on while each node is killed and comes back.
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(cluster.operator(), writer)))
+        .collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let minters = tokio::spawn(mint_on(minting.at(&cluster, &[0, 1, 2]), stop.clone()));
+    for position in 0..3 {
+        cluster.nodes[position].kill();
+        let others: Vec<usize> = (0..3).filter(|other| *other != position).collect();
+        cluster.leader(&others).await;
+        cluster.nodes[position].start();
+        cluster.serving(position).await;
+    }
+    let mut written = Vec::new();
+    for writer in writers {
+        written.push(writer.await.unwrap());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let minted = minters.await.unwrap();
+    assert!(minted > 0, "tokens were minted all along");
+
+    let count: usize = written.iter().map(|writer| writer.ids.len()).sum();
+    assert!(count >= 2_000, "{count} writes were acknowledged");
+    read_back(&cluster, &[0, 1, 2], &written).await;
+
+    // All at once, and back.
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    for node in &mut cluster.nodes {
+        node.start();
+    }
+    for position in 0..3 {
+        cluster.serving(position).await;
+    }
+    read_back(&cluster, &[0, 1, 2], &written).await;
+
+    // A fourth, after the log it would need was cut: it joins from a snapshot.
+    let fourth = cluster.join().await;
+    read_back(&cluster, &[fourth], &written).await;
+    mint(&minting.at(&cluster, &[fourth])).await.expect("a learner mints");
+    assert_same_state(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hears_nobody_refuses_and_serves_again_when_it_does() {
+    let cluster = Cluster::of(3).await;
+    let agent = Agent::register(&cluster, "patient").await;
+    let lonely = cluster.client(&[2], Some(agent.identity()), impatient());
+    let token = mint(&lonely).await.unwrap();
+
+    // Paused processes answer nothing, and break no connection: the node finds
+    // out only by what it cannot prove.
+    cluster.nodes[0].signal(Signal::STOP);
+    cluster.nodes[1].signal(Signal::STOP);
+    let refusal = until("the lonely node refused to mint", || async {
+        mint(&lonely).await.err()
+    })
+    .await;
+    assert!(matches!(&refusal, Error::Unavailable { last } if last.contains("recent")), "{refusal}");
+    let status = cluster.status(2).await.unwrap();
+    assert!(!status.fresh);
+    assert!(status.age_ms.unwrap() >= 2_000, "it refuses for its age: {:?} ms", status.age_ms);
+    let (line, _) = chancery_tests::jwks::fetch(&cluster.nodes[2].api(), &cluster.root()).await;
+    assert!(line.contains("503"), "keys are not served from an old state either: {line}");
+
+    cluster.nodes[0].signal(Signal::CONT);
+    cluster.nodes[1].signal(Signal::CONT);
+    cluster.serving(2).await;
+    let again = mint(&lonely).await.unwrap();
+    assert_ne!(again.token_id, token.token_id);
+}
+
+/// A member whose disk is empty has forgotten its votes: it refuses to start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_with_an_empty_disk_refuses_to_start() {
+    let mut cluster = Cluster::of(1).await;
+    cluster.nodes[0].kill();
+    let directory = cluster.nodes[0].directory();
+    std::fs::remove_dir_all(directory.join("data")).unwrap();
+    let configuration = directory.join("node.toml");
+    let output = chancery_tests::chancery::run(&cluster.path(), &[
+        "serve", "--config", configuration.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("data"), "it says what is missing: {said}");
+}
+
+fn snapshot_often(node: &chancery_tests::node::Node) {
+    use std::io::Write;
+    let path = node.directory().join("node.toml");
+    let mut file = std::fs::File::options().append(true).open(path).unwrap();
+    // Counts from the node's next start.
+    writeln!(file, "snapshot_every = 500").unwrap();
+}
+
+async fn write(operator: Client, writer: usize) -> Written {
+    let mut written = Written { ids: Vec::new(), last_token: String::new() };
+    for write in 0..WRITES {
+        let identity = Identity::generate().unwrap();
+        let id = format!("spiffe://{TRUST_DOMAIN}/written/{writer}/{write}");
+        let spec = v1::AgentSpec {
+            id: id.clone(),
+            owners: vec![OWNER.to_owned()],
+            public_keys: vec![identity.public_key().to_vec()],
+            ..v1::AgentSpec::default()
+        };
+        match register(&operator, spec).await {
+            Ok(response) => {
+                written.last_token = response.committed.unwrap().consistency_token;
+                written.ids.push(id);
+            }
+            // Not acknowledged, so nothing is promised of it.
+            Err(Error::Unavailable { .. } | Error::Unknown { .. }) => {}
+            Err(error) => panic!("write {id}: {error}"),
+        }
+    }
+    written
+}
+
+async fn mint_on(agent: Client, stop: Arc<AtomicBool>) -> usize {
+    let mut minted = 0;
+    while !stop.load(Ordering::Relaxed) {
+        agent.mint(wanted()).await.expect("one node of three is lost at a time");
+        minted += 1;
+        tokio::task::yield_now().await;
+    }
+    minted
+}
+
+/// Every acknowledged write, on each of `positions`, asked with the consistency
+/// token of the writer's last.
+async fn read_back(cluster: &Cluster, positions: &[usize], written: &[Written]) {
+    for position in positions {
+        let client = cluster.operator_at(*position);
+        for writer in written {
+            for id in &writer.ids {
+                let request = v1::GetRequest {
+                    id: id.clone(),
+                    min_revision: writer.last_token.clone(),
+                };
+                let found = client
+                    .call(Idempotence::Repeatable, |channel| {
+                        let request = request.clone();
+                        async move { AgentServiceClient::new(channel).get(request).await }
+                    })
+                    .await;
+                assert!(found.is_ok(), "{id} on node {}: {found:?}", position + 1);
+            }
+        }
+    }
+}
+
+async fn assert_same_state(cluster: &Cluster) {
+    until("all nodes had the same state", || async {
+        let mut digests = Vec::new();
+        for position in 0..cluster.nodes.len() {
+            digests.push(cluster.status(position).await.ok()?.state_digest);
+        }
+        digests.windows(2).all(|pair| pair[0] == pair[1]).then_some(())
+    })
+    .await;
+}
