@@ -83,7 +83,8 @@ impl Consensus {
 
     /// Where this node and its cluster stand.
     pub fn status(&self) -> Status {
-        status(self.inner.node, &self.inner.raft, &self.inner.published)
+        let unproved = self.inner.prover.trouble.lock().clone();
+        status(self.inner.node, &self.inner.raft, &self.inner.published, unproved)
     }
 
     /// Follows the log from here on.

@@ -15,6 +15,7 @@ use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
 use openraft::{LinearizerOption, errors::RaftError};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
@@ -75,6 +76,8 @@ pub(crate) struct Prover {
     pub(crate) proved: watch::Sender<Option<BootTime>>,
     /// Somebody waits for a proof that begins now.
     pub(crate) wanted: Notify,
+    /// Why the last proof did not come about; none after one that did.
+    pub(crate) trouble: Mutex<Option<String>>,
 }
 
 impl Prover {
@@ -105,8 +108,15 @@ impl Prover {
     }
 
     async fn try_prove(&self) {
-        if let Err(reason) = self.prove().await {
-            tracing::debug!(%reason, "no proof of freshness");
+        let trouble = self.prove().await.err();
+        let told = trouble.as_ref().map(ToString::to_string);
+        let before = std::mem::replace(&mut *self.trouble.lock(), told);
+        match trouble {
+            Some(ProofRefused::NotThisNode(reason)) if before.is_none() => {
+                tracing::warn!(%reason, "the leader gives this node no proof of freshness");
+            }
+            Some(reason) => tracing::debug!(%reason, "no proof of freshness"),
+            None => {}
         }
     }
 
@@ -162,8 +172,13 @@ impl Prover {
             applied: self.published.revision().0,
             wall_ms: self.clocks.wall_ms(),
         };
-        let response =
-            client.prove_fresh(request).await.map_err(|status| not_now(status.to_string()))?;
+        let response = client.prove_fresh(request).await.map_err(|status| {
+            let told = status.message().to_owned();
+            match status.code() {
+                tonic::Code::FailedPrecondition => ProofRefused::NotThisNode(told),
+                _ => not_now(told),
+            }
+        })?;
         let response = response.into_inner();
         let read_index = required(response.read_index, "prove_fresh.read_index")
             .and_then(read_log_id)

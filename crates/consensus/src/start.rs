@@ -69,6 +69,7 @@ impl Consensus {
             default_tick: default_tick(options.timing),
             proved: watch::Sender::new(None),
             wanted: Notify::new(),
+            trouble: Mutex::new(None),
         });
         let proposer = Arc::new(Proposer {
             own: node,

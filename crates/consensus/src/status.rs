@@ -52,6 +52,9 @@ pub struct Status {
     pub joint: bool,
     /// How long ago a quorum last confirmed this leader; known on the leader only.
     pub quorum_confirmed: Option<Duration>,
+    /// Why this node's last proof of freshness did not come about; none after one
+    /// that did.
+    pub unproved: Option<String>,
 }
 
 /// A copy, because holding on to what is watched would hold Raft up.
@@ -80,7 +83,12 @@ pub(crate) fn heard_of(metrics: &Metrics, number: NodeNumber) -> Option<Duration
     heard.map(|at| at.elapsed())
 }
 
-pub(crate) fn status(node: NodeNumber, raft: &Raft, published: &Published) -> Status {
+pub(crate) fn status(
+    node: NodeNumber,
+    raft: &Raft,
+    published: &Published,
+    unproved: Option<String>,
+) -> Status {
     let metrics = metrics_of(raft);
     let membership = &metrics.membership_config;
     let voters: Vec<u64> = membership.voter_ids().collect();
@@ -107,5 +115,6 @@ pub(crate) fn status(node: NodeNumber, raft: &Raft, published: &Published) -> St
         members,
         joint: membership.get_joint_config().len() > 1,
         quorum_confirmed: metrics.last_quorum_acked.map(|at| at.elapsed()),
+        unproved,
     }
 }

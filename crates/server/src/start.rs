@@ -125,6 +125,7 @@ fn compaction(snapshot_every: u64) -> Compaction {
         entries_per_snapshot: snapshot_every,
         entries_kept: snapshot_every / 5,
         lag_for_snapshot: snapshot_every.saturating_mul(6) / 5,
+        ..Compaction::default()
     }
 }
 
