@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for folder in ["chancery/v1", "chancery/peer/v1", "chancery/log/v1"] {
         for entry in std::fs::read_dir(PathBuf::from(ROOT).join(folder))? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "proto") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "proto")
+            {
                 files.push(path);
             }
         }
@@ -30,11 +33,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Reflection tells of the public API only.
     let public = protox::compile(
-        files.iter().filter(|file| file.starts_with(format!("{ROOT}/chancery/v1"))),
+        files
+            .iter()
+            .filter(|file| file.starts_with(format!("{ROOT}/chancery/v1"))),
         [ROOT],
     )?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(out.join("chancery.v1.bin"), prost::Message::encode_to_vec(&public))?;
+    std::fs::write(
+        out.join("chancery.v1.bin"),
+        prost::Message::encode_to_vec(&public),
+    )?;
 
     tonic_prost_build::configure()
         .bytes(".chancery.peer.v1")

@@ -98,7 +98,9 @@ pub async fn add_owner(operator: &Client) {
                 name: OWNER.to_owned(),
                 description: String::new(),
             };
-            PrincipalServiceClient::new(channel).add_owner(request).await
+            PrincipalServiceClient::new(channel)
+                .add_owner(request)
+                .await
         })
         .await;
     match added {
@@ -115,7 +117,10 @@ pub async fn register(
     operator: &Client,
     agent: v1::AgentSpec,
 ) -> Result<v1::RegisterResponse, Error> {
-    let request = v1::RegisterRequest { meta: meta("a test")?, agent: Some(agent) };
+    let request = v1::RegisterRequest {
+        meta: meta("a test")?,
+        agent: Some(agent),
+    };
     operator
         .call(Idempotence::Repeatable, |channel| {
             let request = request.clone();

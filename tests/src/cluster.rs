@@ -32,17 +32,38 @@ pub struct Cluster {
 impl Cluster {
     /// One node, born and serving. `settings` are further flags of `init`.
     pub async fn found(settings: &[&str]) -> Self {
-        let home = tempfile::Builder::new().prefix("chancery-").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("chancery-")
+            .tempdir()
+            .unwrap();
         let process = u8::try_from(std::process::id() % 250).unwrap() + 2;
         let network = [process, CLUSTERS.fetch_add(1, Ordering::Relaxed)];
-        let mut cluster = Self { nodes: Vec::new(), home, network };
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            home,
+            network,
+        };
         let mut first = Node::request(&cluster.path(), "n1", cluster.address(1));
         let request = first.request_file();
         let san = first.address.to_string();
         let mut init = vec![
-            "init", "--request", request.to_str().unwrap(), "--san", &san, "--trust-domain",
-            TRUST_DOMAIN, "--issuer-url", ISSUER, "--operator", "root", "--ca", "ca", "--profile",
-            "profile", "--admission", "n1.admission",
+            "init",
+            "--request",
+            request.to_str().unwrap(),
+            "--san",
+            &san,
+            "--trust-domain",
+            TRUST_DOMAIN,
+            "--issuer-url",
+            ISSUER,
+            "--operator",
+            "root",
+            "--ca",
+            "ca",
+            "--profile",
+            "profile",
+            "--admission",
+            "n1.admission",
         ];
         init.extend(settings);
         succeed(&cluster.path(), &init);
@@ -70,10 +91,23 @@ impl Cluster {
         let address = self.address(u8::try_from(number).unwrap());
         let mut node = Node::request(&self.path(), &name, address);
         let admission = format!("{name}.admission");
-        succeed(&self.path(), &[
-            "node", "add", "--request", node.request_file().to_str().unwrap(), "--san",
-            &address.to_string(), "--ca", "ca", "--profile", "profile", "--admission", &admission,
-        ]);
+        succeed(
+            &self.path(),
+            &[
+                "node",
+                "add",
+                "--request",
+                node.request_file().to_str().unwrap(),
+                "--san",
+                &address.to_string(),
+                "--ca",
+                "ca",
+                "--profile",
+                "profile",
+                "--admission",
+                &admission,
+            ],
+        );
         node.join(&admission);
         node.start();
         self.nodes.push(node);
@@ -100,10 +134,13 @@ impl Cluster {
 
     /// Waits until a node answers, fresh and with an issuer of its own.
     pub async fn serving(&self, position: usize) {
-        until(&format!("{} was serving", self.nodes[position].name), || async {
-            let status = self.status(position).await.ok()?;
-            (status.fresh && status.issuer.is_some()).then_some(())
-        })
+        until(
+            &format!("{} was serving", self.nodes[position].name),
+            || async {
+                let status = self.status(position).await.ok()?;
+                (status.fresh && status.issuer.is_some()).then_some(())
+            },
+        )
         .await;
     }
 
@@ -111,7 +148,9 @@ impl Cluster {
     pub async fn leader(&self, positions: &[usize]) -> usize {
         until("a leader was known", || async {
             for position in positions {
-                let Ok(status) = self.status(*position).await else { continue };
+                let Ok(status) = self.status(*position).await else {
+                    continue;
+                };
                 let leader = usize::try_from(status.leader).unwrap();
                 if status.fresh && leader > 0 && positions.contains(&(leader - 1)) {
                     return Some(leader - 1);
@@ -129,7 +168,9 @@ impl Cluster {
     pub async fn status(&self, position: usize) -> Result<v1::StatusResponse, Error> {
         self.operator_at(position)
             .call(Idempotence::Repeatable, |channel| async move {
-                ClusterServiceClient::new(channel).status(v1::StatusRequest::default()).await
+                ClusterServiceClient::new(channel)
+                    .status(v1::StatusRequest::default())
+                    .await
             })
             .await
     }
@@ -155,8 +196,17 @@ impl Cluster {
         identity: Option<Identity>,
         retry: RetryPolicy,
     ) -> Client {
-        let endpoints = positions.iter().map(|position| self.nodes[*position].api()).collect();
-        Client::new(Config { endpoints, root: self.root(), identity, retry }).unwrap()
+        let endpoints = positions
+            .iter()
+            .map(|position| self.nodes[*position].api())
+            .collect();
+        Client::new(Config {
+            endpoints,
+            root: self.root(),
+            identity,
+            retry,
+        })
+        .unwrap()
     }
 
     /// The operator's key.
@@ -189,7 +239,10 @@ impl Cluster {
 /// As the SDK comes, with a longer deadline for busy machines.
 #[must_use]
 pub fn patient() -> RetryPolicy {
-    RetryPolicy { deadline: Duration::from_secs(30), ..RetryPolicy::default() }
+    RetryPolicy {
+        deadline: Duration::from_secs(30),
+        ..RetryPolicy::default()
+    }
 }
 
 /// One answer, now.

@@ -16,7 +16,9 @@ use tokio_rustls::TlsConnector;
 /// The status line and the body of `GET /.well-known/jwks.json` at `api`.
 pub async fn fetch(api: &str, root: &str) -> (String, String) {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -26,7 +28,10 @@ pub async fn fetch(api: &str, root: &str) -> (String, String) {
     let (host, _) = api.rsplit_once(':').unwrap();
     let name = ServerName::try_from(host.to_owned()).unwrap();
     let tcp = TcpStream::connect(api).await.unwrap();
-    let mut tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    let mut tls = TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .unwrap();
     let request =
         format!("GET /.well-known/jwks.json HTTP/1.1\r\nhost: {api}\r\nconnection: close\r\n\r\n");
     tls.write_all(request.as_bytes()).await.unwrap();
@@ -35,5 +40,8 @@ pub async fn fetch(api: &str, root: &str) -> (String, String) {
     let _ = tls.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    (
+        head.lines().next().unwrap_or_default().to_owned(),
+        body.to_owned(),
+    )
 }

@@ -4,7 +4,12 @@
 //! It reaches into no process: everything goes through the command line, the
 //! public API and the files that an operator sees.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 pub mod agent;
 pub mod chancery;

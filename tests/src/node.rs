@@ -30,14 +30,35 @@ impl Node {
     /// Makes the node's keys and its request file, as its administrator does.
     #[must_use]
     pub fn request(home: &Path, name: &str, address: Ipv4Addr) -> Self {
-        let node =
-            Self { name: name.to_owned(), address, home: home.to_owned(), process: None };
+        let node = Self {
+            name: name.to_owned(),
+            address,
+            home: home.to_owned(),
+            process: None,
+        };
         let (api, peer) = (node.api(), node.peer());
         let admin = format!("{address}:{ADMIN_PORT}");
-        succeed(home, &[
-            "node", "request", "--dir", name, "--name", name, "--api", &api, "--peer", &peer,
-            "--api-listen", &api, "--peer-listen", &peer, "--admin-listen", &admin,
-        ]);
+        succeed(
+            home,
+            &[
+                "node",
+                "request",
+                "--dir",
+                name,
+                "--name",
+                name,
+                "--api",
+                &api,
+                "--peer",
+                &peer,
+                "--api-listen",
+                &api,
+                "--peer-listen",
+                &peer,
+                "--admin-listen",
+                &admin,
+            ],
+        );
         node
     }
 
@@ -88,7 +109,11 @@ impl Node {
     /// When it runs already.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
-        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
         let configuration = self.directory().join("node.toml");
         let child = Command::new(binary())
             .arg("serve")

@@ -15,7 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("authority", &["credential", "revocation"]),
     ("storage", &[]),
     ("wire", &["credential"]),
-    ("consensus", &["authority", "credential", "revocation", "storage", "wire"]),
+    (
+        "consensus",
+        &["authority", "credential", "revocation", "storage", "wire"],
+    ),
     (
         "server",
         &["authority", "consensus", "credential", "revocation", "wire"],
@@ -35,10 +38,21 @@ const OWNED: &[(&str, &str)] = &[
 
 /// What the pure rooms may not reach for, by any path.
 const PURE: &[&str] = &["credential", "revocation", "authority"];
-const IMPURE: &[&str] = &["tokio", "rand", "getrandom", "chrono", "time", "rustix", "mio"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "rand",
+    "getrandom",
+    "chrono",
+    "time",
+    "rustix",
+    "mio",
+];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().current_dir(env!("CARGO_MANIFEST_DIR")).exec().unwrap()
+    MetadataCommand::new()
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .exec()
+        .unwrap()
 }
 
 fn rooms(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
@@ -49,10 +63,16 @@ fn rooms(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
             let room = package.name.strip_prefix("chancery-")?.to_owned();
             let inside = package.manifest_path.parent()?.parent()?.file_name()? == "crates";
             inside.then(|| {
-                let normal = package.dependencies.iter().filter(|dependency| {
-                    dependency.kind != DependencyKind::Development
-                });
-                (room, normal.map(|dependency| dependency.name.to_string()).collect())
+                let normal = package
+                    .dependencies
+                    .iter()
+                    .filter(|dependency| dependency.kind != DependencyKind::Development);
+                (
+                    room,
+                    normal
+                        .map(|dependency| dependency.name.to_string())
+                        .collect(),
+                )
             })
         })
         .collect()
@@ -61,15 +81,20 @@ fn rooms(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn every_room_depends_only_on_the_rooms_it_may() {
     let rooms = rooms(&metadata());
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        ARROWS.iter().map(|(room, to)| (*room, to.iter().copied().collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = ARROWS
+        .iter()
+        .map(|(room, to)| (*room, to.iter().copied().collect()))
+        .collect();
     assert_eq!(
         rooms.keys().map(String::as_str).collect::<BTreeSet<_>>(),
         allowed.keys().copied().collect(),
         "a room was added or removed: say so in ARCHITECTURE.md and here"
     );
     for (room, dependencies) in &rooms {
-        for other in dependencies.iter().filter_map(|name| name.strip_prefix("chancery-")) {
+        for other in dependencies
+            .iter()
+            .filter_map(|name| name.strip_prefix("chancery-"))
+        {
             assert!(
                 allowed[room.as_str()].contains(other),
                 "`{room}` depends on `{other}`, and no arrow of ARCHITECTURE.md says that it may"

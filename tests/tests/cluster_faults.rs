@@ -1,7 +1,12 @@
 //! Real processes on real disks: each is killed under load, all are restarted, a
 //! new one joins from a snapshot, and one that hears nobody refuses.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::sync::{
     Arc,
@@ -76,7 +81,9 @@ async fn what_was_acknowledged_survives_the_loss_of_each_node_in_turn() {
     // A fourth, after the log it would need was cut: it joins from a snapshot.
     let fourth = cluster.join().await;
     read_back(&cluster, &[fourth], &written).await;
-    mint(&minting.at(&cluster, &[fourth])).await.expect("a learner mints");
+    mint(&minting.at(&cluster, &[fourth]))
+        .await
+        .expect("a learner mints");
     assert_same_state(&cluster).await;
 }
 
@@ -95,12 +102,22 @@ async fn a_node_that_hears_nobody_refuses_and_serves_again_when_it_does() {
         mint(&lonely).await.err()
     })
     .await;
-    assert!(matches!(&refusal, Error::Unavailable { last } if last.contains("recent")), "{refusal}");
+    assert!(
+        matches!(&refusal, Error::Unavailable { last } if last.contains("recent")),
+        "{refusal}"
+    );
     let status = cluster.status(2).await.unwrap();
     assert!(!status.fresh);
-    assert!(status.age_ms.unwrap() >= 2_000, "it refuses for its age: {:?} ms", status.age_ms);
+    assert!(
+        status.age_ms.unwrap() >= 2_000,
+        "it refuses for its age: {:?} ms",
+        status.age_ms
+    );
     let (line, _) = chancery_tests::jwks::fetch(&cluster.nodes[2].api(), &cluster.root()).await;
-    assert!(line.contains("503"), "keys are not served from an old state either: {line}");
+    assert!(
+        line.contains("503"),
+        "keys are not served from an old state either: {line}"
+    );
 
     cluster.nodes[0].signal(Signal::CONT);
     cluster.nodes[1].signal(Signal::CONT);
@@ -117,9 +134,10 @@ async fn a_member_with_an_empty_disk_refuses_to_start() {
     let directory = cluster.nodes[0].directory();
     std::fs::remove_dir_all(directory.join("data")).unwrap();
     let configuration = directory.join("node.toml");
-    let output = chancery_tests::chancery::run(&cluster.path(), &[
-        "serve", "--config", configuration.to_str().unwrap(),
-    ]);
+    let output = chancery_tests::chancery::run(
+        &cluster.path(),
+        &["serve", "--config", configuration.to_str().unwrap()],
+    );
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("data"), "it says what is missing: {said}");
@@ -134,7 +152,10 @@ fn snapshot_often(node: &chancery_tests::node::Node) {
 }
 
 async fn write(operator: Client, writer: usize) -> Written {
-    let mut written = Written { ids: Vec::new(), last_token: String::new() };
+    let mut written = Written {
+        ids: Vec::new(),
+        last_token: String::new(),
+    };
     for write in 0..WRITES {
         let identity = Identity::generate().unwrap();
         let id = format!("spiffe://{TRUST_DOMAIN}/written/{writer}/{write}");
@@ -160,7 +181,10 @@ async fn write(operator: Client, writer: usize) -> Written {
 async fn mint_on(agent: Client, stop: Arc<AtomicBool>) -> usize {
     let mut minted = 0;
     while !stop.load(Ordering::Relaxed) {
-        agent.mint(wanted()).await.expect("one node of three is lost at a time");
+        agent
+            .mint(wanted())
+            .await
+            .expect("one node of three is lost at a time");
         minted += 1;
         tokio::task::yield_now().await;
     }
@@ -196,7 +220,10 @@ async fn assert_same_state(cluster: &Cluster) {
         for position in 0..cluster.nodes.len() {
             digests.push(cluster.status(position).await.ok()?.state_digest);
         }
-        digests.windows(2).all(|pair| pair[0] == pair[1]).then_some(())
+        digests
+            .windows(2)
+            .all(|pair| pair[0] == pair[1])
+            .then_some(())
     })
     .await;
 }

@@ -62,7 +62,11 @@ impl ClusterArgs {
 
     /// The profile's directory, when the nodes were taken from it.
     pub fn profile_of_endpoints(&self) -> Option<&Path> {
-        if self.endpoints.is_empty() { self.profile.as_deref() } else { None }
+        if self.endpoints.is_empty() {
+            self.profile.as_deref()
+        } else {
+            None
+        }
     }
 
     /// The nodes and the root, for another identity's profile; `None` when no
@@ -78,9 +82,11 @@ impl ClusterArgs {
         let profile = self.profile.as_deref().map(Profile::load).transpose()?;
         let mut profile = match (profile, &self.root) {
             (Some(profile), _) => profile,
-            (None, Some(root)) => {
-                Profile { endpoints: Vec::new(), root: root.clone(), identity: None }
-            }
+            (None, Some(root)) => Profile {
+                endpoints: Vec::new(),
+                root: root.clone(),
+                identity: None,
+            },
             (None, None) => {
                 return Err(Failure::usage("no cluster is named").next(
                     "give --profile DIR (made by `chancery init`), set CHANCERY_PROFILE, or give \
@@ -110,7 +116,10 @@ impl ClusterArgs {
             endpoints,
             root: chancery_server::admission::read(&profile.root)?,
             identity: profile.identity.as_deref().map(read_identity).transpose()?,
-            retry: RetryPolicy { deadline: timeout.0, ..RetryPolicy::default() },
+            retry: RetryPolicy {
+                deadline: timeout.0,
+                ..RetryPolicy::default()
+            },
         };
         Client::new(config).map_err(|error| {
             Failure::usage(error).next("mend --endpoint, --root or --identity, or the profile")

@@ -85,12 +85,20 @@ impl Failure {
 
     /// A defect, or a node of another release.
     pub fn unexpected(what: &str) -> Self {
-        Self::of(Kind::Refused, format_args!("the node's answer has no {what}"))
-            .next("the node may be of another release: compare `chancery --version` with it")
+        Self::of(
+            Kind::Refused,
+            format_args!("the node's answer has no {what}"),
+        )
+        .next("the node may be of another release: compare `chancery --version` with it")
     }
 
     fn of(kind: Kind, message: impl fmt::Display) -> Self {
-        Self { kind, reason: String::new(), message: message.to_string(), next: String::new() }
+        Self {
+            kind,
+            reason: String::new(),
+            message: message.to_string(),
+            next: String::new(),
+        }
     }
 
     /// Says what to do next.
@@ -142,9 +150,7 @@ impl From<chancery_client::Error> for Failure {
                 format_args!("no node could answer in time, and nothing was changed. Last: {last}"),
             )
             .next("check with `chancery node status` which nodes answer, then try again"),
-            Error::Entropy(why) => {
-                Self::local(format_args!("this machine gave no entropy: {why}"))
-            }
+            Error::Entropy(why) => Self::local(format_args!("this machine gave no entropy: {why}")),
             other => Self::of(Kind::Outage, other),
         }
     }
@@ -178,7 +184,13 @@ mod tests {
 
     #[test]
     fn the_help_names_every_exit_code() {
-        for kind in [Kind::Local, Kind::Usage, Kind::Refused, Kind::Outage, Kind::Unknown] {
+        for kind in [
+            Kind::Local,
+            Kind::Usage,
+            Kind::Refused,
+            Kind::Outage,
+            Kind::Unknown,
+        ] {
             let line = format!("\n  {}  ", kind.exit_code());
             assert!(EXIT_CODES.contains(&line), "{kind:?}");
         }
@@ -188,7 +200,9 @@ mod tests {
     fn a_failure_names_the_culprit_and_the_next_step() {
         let failure = Failure::refused("no grant covers `x\u{1b}[2J`").next("ask for less");
         let text = failure.for_people();
-        assert!(text.starts_with("chancery: refused: ") && text.ends_with("\n  next: ask for less"));
+        assert!(
+            text.starts_with("chancery: refused: ") && text.ends_with("\n  next: ask for less")
+        );
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }

@@ -31,8 +31,11 @@ impl PublicKeyArgs {
 
 fn public_key(file: &Path) -> Result<Vec<u8>, Failure> {
     spki_from_pem(&read(file)?).map_err(|why| {
-        Failure::local(format_args!("`{}` holds no public key: {why}", file.display()))
-            .next("`chancery agent key DIR` makes a key, with its public half in DIR/identity.pub")
+        Failure::local(format_args!(
+            "`{}` holds no public key: {why}",
+            file.display()
+        ))
+        .next("`chancery agent key DIR` makes a key, with its public half in DIR/identity.pub")
     })
 }
 
@@ -67,7 +70,10 @@ const COLUMNS: [Column; 5] = [
 /// Makes a key and its certificate where their holder is.
 pub fn make(args: &KeyArgs, output: Output) -> Result<(), Failure> {
     let cluster = args.cluster.try_profile()?;
-    let root = cluster.as_ref().map(|cluster| read(&cluster.root)).transpose()?;
+    let root = cluster
+        .as_ref()
+        .map(|cluster| read(&cluster.root))
+        .transpose()?;
     let identity = Identity::generate().map_err(Failure::local)?;
     write_identity(&args.dir, &identity)?;
     let key = args.dir.join(IDENTITY_FILE);

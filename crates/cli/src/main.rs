@@ -86,14 +86,26 @@ mod tests {
     #[test]
     fn every_command_says_what_it_does() {
         fn walk(command: &clap::Command) {
-            assert!(command.get_about().is_some(), "`{}` has no description", command.get_name());
+            assert!(
+                command.get_about().is_some(),
+                "`{}` has no description",
+                command.get_name()
+            );
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{}: {}", command.get_name(), argument.get_id());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{}: {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
             }
             command.get_subcommands().for_each(walk);
         }
         let mut chancery = Chancery::command();
         chancery.build();
-        chancery.get_subcommands().filter(|command| command.get_name() != "help").for_each(walk);
+        chancery
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help")
+            .for_each(walk);
     }
 }

@@ -18,7 +18,12 @@ use crate::{
 #[command(next_help_heading = "For the record")]
 pub struct OrderArgs {
     /// Why, for the record: at most 512 bytes
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
     /// Repeat the command with this id, which is then carried out at most once
     #[arg(long, value_name = "ID")]
@@ -81,7 +86,10 @@ impl Order {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        client.call(Idempotence::Repeatable, attempt).await.map_err(|error| self.failure(error))
+        client
+            .call(Idempotence::Repeatable, attempt)
+            .await
+            .map_err(|error| self.failure(error))
     }
 
     /// What to do when it is not known what became of it.
@@ -124,7 +132,10 @@ impl FromStr for RequestId {
         let (time_ms, random) = text.split_once('-').ok_or_else(form)?;
         let time_ms = time_ms.parse().map_err(|_| form())?;
         let random = hex::decode(random).ok().filter(|random| random.len() == 16);
-        Ok(Self(v1::RequestId { time_ms, random: random.ok_or_else(form)? }))
+        Ok(Self(v1::RequestId {
+            time_ms,
+            random: random.ok_or_else(form)?,
+        }))
     }
 }
 
@@ -146,13 +157,18 @@ pub const COMMITTED: [Column; 2] = [
 impl CommittedView {
     pub fn of(committed: Option<v1::Committed>) -> Result<Self, Failure> {
         let committed = committed.ok_or_else(|| Failure::unexpected("commitment"))?;
-        let state = committed.enforcement.map_or(0, |enforcement| enforcement.state);
+        let state = committed
+            .enforcement
+            .map_or(0, |enforcement| enforcement.state);
         let state = match v1::EnforcementState::try_from(state) {
             Ok(v1::EnforcementState::Enforced) => "enforced",
             Ok(v1::EnforcementState::Committed) => "committed",
             _ => "unknown",
         };
-        Ok(Self { state, consistency_token: committed.consistency_token })
+        Ok(Self {
+            state,
+            consistency_token: committed.consistency_token,
+        })
     }
 }
 
@@ -164,7 +180,9 @@ mod tests {
     #[test]
     fn an_unknown_outcome_tells_how_to_ask_again() {
         let order = Order::new("test", None).unwrap();
-        let failure = order.failure(Error::Unknown { last: "n1: reset".to_owned() });
+        let failure = order.failure(Error::Unknown {
+            last: "n1: reset".to_owned(),
+        });
         assert_eq!(failure.kind, Kind::Unknown);
         let id = failure.next.split("--request-id ").nth(1).unwrap();
         let id: RequestId = id.split('`').next().unwrap().parse().unwrap();

@@ -50,7 +50,8 @@ impl Output {
             Format::Table => {
                 let mut table = bare_table();
                 for (heading, pointer) in columns {
-                    if let Some(member) = value.pointer(pointer).filter(|member| !member.is_null()) {
+                    if let Some(member) = value.pointer(pointer).filter(|member| !member.is_null())
+                    {
                         table.add_row([(*heading).to_owned(), cell(member)]);
                     }
                 }
@@ -68,9 +69,11 @@ impl Output {
         let mut table = bare_table();
         table.set_header(columns.iter().map(|(heading, _)| heading.to_uppercase()));
         for value in &values {
-            table.add_row(columns.iter().map(|(_, pointer)| {
-                value.pointer(pointer).map_or_else(|| "-".to_owned(), cell)
-            }));
+            table.add_row(
+                columns.iter().map(|(_, pointer)| {
+                    value.pointer(pointer).map_or_else(|| "-".to_owned(), cell)
+                }),
+            );
         }
         print(&lines_of(&table))
     }
@@ -114,7 +117,9 @@ fn serialized(value: &impl Serialize) -> Result<Value, Failure> {
 }
 
 fn pretty(value: &Value) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map(|text| plain_json(&text)).map_err(Failure::local)
+    serde_json::to_string_pretty(value)
+        .map(|text| plain_json(&text))
+        .map_err(Failure::local)
 }
 
 fn bare_table() -> Table {
@@ -124,8 +129,10 @@ fn bare_table() -> Table {
 }
 
 fn lines_of(table: &Table) -> String {
-    let lines: Vec<_> =
-        table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
+    let lines: Vec<_> = table
+        .lines()
+        .map(|line| line.trim_end().trim_start_matches(' ').to_owned())
+        .collect();
     lines.join("\n")
 }
 
@@ -175,7 +182,10 @@ mod tests {
         assert_eq!(cell(&json!(true)), "yes");
         assert_eq!(cell(&json!([])), "-");
         assert_eq!(cell(&json!(["a", "b"])), "a, b");
-        assert_eq!(cell(&json!({ "audience": "x", "scopes": ["r"], "bearer": false })), "audience=x scopes=r");
+        assert_eq!(
+            cell(&json!({ "audience": "x", "scopes": ["r"], "bearer": false })),
+            "audience=x scopes=r"
+        );
         assert_eq!(cell(&json!("\u{1b}[31mred")), "\\u{1b}[31mred");
     }
 }

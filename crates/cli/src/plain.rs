@@ -67,7 +67,11 @@ mod tests {
     fn json_keeps_its_meaning() {
         let value = serde_json::json!({ "name": "a\u{9b}31m\u{202e}\u{e0001}\u{1b}b\n" });
         let text = plain_json(&serde_json::to_string_pretty(&value).unwrap());
-        assert!(!text.chars().any(|character| character != '\n' && is_harmful(character)));
+        assert!(
+            !text
+                .chars()
+                .any(|character| character != '\n' && is_harmful(character))
+        );
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read, value);
     }

@@ -49,8 +49,11 @@ impl Profile {
 
     fn read(file: &Path) -> Result<Self, Failure> {
         toml::from_str(&read(file)?).map_err(|error| {
-            Failure::local(format_args!("`{}` is no client profile: {error}", file.display()))
-                .next("mend it, or have `chancery init` make another")
+            Failure::local(format_args!(
+                "`{}` is no client profile: {error}",
+                file.display()
+            ))
+            .next("mend it, or have `chancery init` make another")
         })
     }
 
@@ -89,8 +92,14 @@ pub fn write_identity(directory: &Path, identity: &Identity) -> Result<(), Failu
     create_private_directory(directory)?;
     let key = directory.join(IDENTITY_FILE);
     write_new_private(&key, identity.private_key_pem().as_bytes())?;
-    write_new_public(&certificate_beside(&key), identity.certificate_pem().as_bytes())?;
-    write_new_public(&public_key_beside(&key), spki_pem(identity.public_key()).as_bytes())?;
+    write_new_public(
+        &certificate_beside(&key),
+        identity.certificate_pem().as_bytes(),
+    )?;
+    write_new_public(
+        &public_key_beside(&key),
+        spki_pem(identity.public_key()).as_bytes(),
+    )?;
     Ok(())
 }
 
@@ -98,7 +107,11 @@ pub fn write_identity(directory: &Path, identity: &Identity) -> Result<(), Failu
 pub fn read_identity(key: &Path) -> Result<Identity, Failure> {
     let private = read_private(key)?;
     let beside = certificate_beside(key);
-    let certificate = if beside.exists() { Some(read(&beside)?) } else { None };
+    let certificate = if beside.exists() {
+        Some(read(&beside)?)
+    } else {
+        None
+    };
     Identity::from_pem(&private, certificate.as_deref()).map_err(|error| {
         Failure::local(format_args!("`{}`: {error}", key.display()))
             .next("`chancery agent key DIR` makes a key with its certificate")
@@ -132,7 +145,10 @@ mod tests {
         let profile = Profile::load(directory.path()).unwrap();
         assert_eq!(profile.endpoints, ["127.0.0.1:7411", "127.0.0.1:7421"]);
         let key = profile.identity.unwrap();
-        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let read = read_identity(&key).unwrap();
         assert_eq!(read.key_thumbprint(), made.key_thumbprint());
         assert_eq!(read.certificate_thumbprint(), made.certificate_thumbprint());
@@ -148,7 +164,11 @@ mod tests {
     #[test]
     fn a_misspelt_setting_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join(CLIENT_FILE), "endpoint = []\nroot = 'r'").unwrap();
+        fs::write(
+            directory.path().join(CLIENT_FILE),
+            "endpoint = []\nroot = 'r'",
+        )
+        .unwrap();
         let failure = Profile::load(directory.path()).unwrap_err();
         assert!(failure.message.contains("endpoint"), "{}", failure.message);
     }

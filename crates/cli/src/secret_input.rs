@@ -33,15 +33,23 @@ impl TokenInput {
         }
         let mut text = Zeroizing::new(String::new());
         let read = if self.from.as_os_str() == "-" {
-            std::io::stdin().take(MAX_INPUT_BYTES + 1).read_to_string(&mut text)
+            std::io::stdin()
+                .take(MAX_INPUT_BYTES + 1)
+                .read_to_string(&mut text)
         } else {
             std::fs::File::open(&self.from)
                 .and_then(|file| file.take(MAX_INPUT_BYTES + 1).read_to_string(&mut text))
         };
         let from = self.from.display();
-        read.map_err(|error| Failure::local(format_args!("no token could be read from `{from}`: {error}")))?;
+        read.map_err(|error| {
+            Failure::local(format_args!(
+                "no token could be read from `{from}`: {error}"
+            ))
+        })?;
         if text.len() as u64 > MAX_INPUT_BYTES {
-            return Err(Failure::usage(format_args!("`{from}` is longer than any token")));
+            return Err(Failure::usage(format_args!(
+                "`{from}` is longer than any token"
+            )));
         }
         let token = text.trim();
         if token.is_empty() {

@@ -16,7 +16,9 @@ impl Span {
     /// In whole seconds; a finer span is refused, not rounded.
     pub fn whole_seconds(self, what: &str) -> Result<u64, Failure> {
         if self.0.subsec_nanos() != 0 {
-            return Err(Failure::usage(format_args!("{what} is {self}: give whole seconds")));
+            return Err(Failure::usage(format_args!(
+                "{what} is {self}: give whole seconds"
+            )));
         }
         Ok(self.0.as_secs())
     }
@@ -60,7 +62,8 @@ impl Expiry {
             Self::At(at) => at,
             Self::In(span) => now + span,
         };
-        at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        at.duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
     }
 }
 
@@ -71,7 +74,9 @@ impl FromStr for Expiry {
         humantime::parse_rfc3339_weak(text)
             .map(Self::At)
             .or_else(|_| humantime::parse_duration(text).map(Self::In))
-            .map_err(|_| "give an instant such as 2027-01-31T00:00:00Z, or a span such as 90d".to_owned())
+            .map_err(|_| {
+                "give an instant such as 2027-01-31T00:00:00Z, or a span such as 90d".to_owned()
+            })
     }
 }
 
@@ -81,7 +86,10 @@ pub fn instant(seconds: u64) -> Option<String> {
         UNIX_EPOCH
             .checked_add(Duration::from_secs(seconds))
             .filter(|_| seconds < 253_402_300_800)
-            .map_or_else(|| seconds.to_string(), |at| humantime::format_rfc3339_seconds(at).to_string())
+            .map_or_else(
+                || seconds.to_string(),
+                |at| humantime::format_rfc3339_seconds(at).to_string(),
+            )
     })
 }
 
@@ -92,16 +100,31 @@ mod tests {
 
     #[test]
     fn spans_have_units() {
-        assert_eq!("5m".parse::<Span>().unwrap().whole_seconds("ttl").unwrap(), 300);
+        assert_eq!(
+            "5m".parse::<Span>().unwrap().whole_seconds("ttl").unwrap(),
+            300
+        );
         assert!("5".parse::<Span>().is_err());
-        assert!("1500ms".parse::<Span>().unwrap().whole_seconds("ttl").is_err());
+        assert!(
+            "1500ms"
+                .parse::<Span>()
+                .unwrap()
+                .whole_seconds("ttl")
+                .is_err()
+        );
     }
 
     #[test]
     fn an_expiry_is_an_instant_or_a_span() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
         assert_eq!("1m".parse::<Expiry>().unwrap().seconds(now), 1_060);
-        assert_eq!("1970-01-01T00:01:00Z".parse::<Expiry>().unwrap().seconds(now), 60);
+        assert_eq!(
+            "1970-01-01T00:01:00Z"
+                .parse::<Expiry>()
+                .unwrap()
+                .seconds(now),
+            60
+        );
         assert!("tomorrow".parse::<Expiry>().is_err());
         assert_eq!(instant(60).unwrap(), "1970-01-01T00:01:00Z");
         assert_eq!(instant(u64::MAX).unwrap(), u64::MAX.to_string());

@@ -45,10 +45,13 @@ impl SubjectArgs {
                 .next("leave the name out, or say what kind it is"));
             }
             (_, None) => {
-                return Err(Failure::usage(format_args!("which {self}?")).next("give its name after the kind"));
+                return Err(Failure::usage(format_args!("which {self}?"))
+                    .next("give its name after the kind"));
             }
         };
-        Ok(v1::Subject { subject: Some(subject) })
+        Ok(v1::Subject {
+            subject: Some(subject),
+        })
     }
 }
 

@@ -37,8 +37,11 @@ where
 {
     let tries = Tries::default();
     endpoints.counters.call_began();
-    let outcome =
-        tokio::time::timeout(policy.deadline, tries.run(endpoints, policy, idempotence, call)).await;
+    let outcome = tokio::time::timeout(
+        policy.deadline,
+        tries.run(endpoints, policy, idempotence, call),
+    )
+    .await;
     let answer = outcome.unwrap_or_else(|_| {
         if tries.begun.load(Ordering::Relaxed) == 1 && tries.in_flight.load(Ordering::Relaxed) {
             endpoints.counters.try_failed(0);
@@ -75,7 +78,9 @@ impl Tries {
         let mut rounds = 0;
         loop {
             for _ in 0..endpoints.len() {
-                let Some((position, node)) = endpoints.preferred() else { break };
+                let Some((position, node)) = endpoints.preferred() else {
+                    break;
+                };
                 let number = self.begun.fetch_add(1, Ordering::Relaxed);
                 endpoints.counters.try_began(number);
                 // A deadline that cuts a try short must not report it as undone.
@@ -114,7 +119,11 @@ impl Tries {
     }
 
     fn ran_out(&self) -> Error {
-        let last = self.last.lock().clone().unwrap_or_else(|| "no node answered at all".to_owned());
+        let last = self
+            .last
+            .lock()
+            .clone()
+            .unwrap_or_else(|| "no node answered at all".to_owned());
         if self.unknown.load(Ordering::Relaxed) || self.in_flight.load(Ordering::Relaxed) {
             Error::Unknown { last }
         } else {
@@ -141,7 +150,9 @@ async fn within<T>(
 ) -> Result<T, Status> {
     match tokio::time::timeout(limit, call).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {limit:?}"))),
+        Err(_) => Err(Status::deadline_exceeded(format!(
+            "no answer within {limit:?}"
+        ))),
     }
 }
 

@@ -42,7 +42,9 @@ pub struct Minted {
 
 impl std::fmt::Debug for Minted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Minted").field("token_id", &self.token_id).finish_non_exhaustive()
+        f.debug_struct("Minted")
+            .field("token_id", &self.token_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +74,10 @@ impl Client {
     pub fn new(config: Config) -> Result<Self, InvalidEndpoint> {
         let identity = config.identity.map(Arc::new);
         let endpoints = Endpoints::new(&config.endpoints, &config.root, &identity)?;
-        Ok(Self { endpoints: Arc::new(endpoints), retry: config.retry })
+        Ok(Self {
+            endpoints: Arc::new(endpoints),
+            retry: config.retry,
+        })
     }
 
     /// Mints a token for the calling agent, at whichever node answers.
@@ -135,12 +140,16 @@ impl Client {
     /// retry.
     #[must_use]
     pub fn channel(&self) -> Option<Channel> {
-        self.endpoints.preferred().map(|(_, node)| node.channel.clone())
+        self.endpoints
+            .preferred()
+            .map(|(_, node)| node.channel.clone())
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("nodes", &self.endpoints.len()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("nodes", &self.endpoints.len())
+            .finish_non_exhaustive()
     }
 }

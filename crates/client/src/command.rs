@@ -16,7 +16,9 @@ pub fn draw_request_id() -> Result<RequestId, Error> {
     getrandom::fill(&mut random).map_err(|error| Error::Entropy(error.to_string()))?;
     let time_ms = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        });
     Ok(RequestId { time_ms, random })
 }
 

@@ -20,11 +20,16 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The TLS side of every connection of a client.
-pub(crate) fn tls(roots: &str, identity: &SharedIdentity) -> Result<Arc<ClientConfig>, InvalidEndpoint> {
+pub(crate) fn tls(
+    roots: &str,
+    identity: &SharedIdentity,
+) -> Result<Arc<ClientConfig>, InvalidEndpoint> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(roots.as_bytes()) {
         let certificate = certificate.map_err(|error| InvalidEndpoint::Root(error.to_string()))?;
-        store.add(certificate).map_err(|error| InvalidEndpoint::Root(error.to_string()))?;
+        store
+            .add(certificate)
+            .map_err(|error| InvalidEndpoint::Root(error.to_string()))?;
     }
     if store.is_empty() {
         return Err(InvalidEndpoint::Root("no certificate in it".to_owned()));
@@ -49,10 +54,16 @@ pub(crate) fn tls(roots: &str, identity: &SharedIdentity) -> Result<Arc<ClientCo
 pub(crate) fn channel(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, InvalidEndpoint> {
     let invalid = |why: &str| InvalidEndpoint::Address(address.to_owned(), why.to_owned());
     let authority = address.strip_prefix("https://").unwrap_or(address);
-    let (host, port) = authority.rsplit_once(':').ok_or_else(|| invalid("no port"))?;
+    let (host, port) = authority
+        .rsplit_once(':')
+        .ok_or_else(|| invalid("no port"))?;
     let port: u16 = port.parse().map_err(|_| invalid("the port is no number"))?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host.clone()).map_err(|_| invalid("no host name or address"))?;
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let name =
+        ServerName::try_from(host.clone()).map_err(|_| invalid("no host name or address"))?;
     let origin = format!("https://{authority}");
     let endpoint = Endpoint::from_shared(format!("http://{authority}"))
         .map_err(|error| invalid(&error.to_string()))?
@@ -61,9 +72,11 @@ pub(crate) fn channel(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, 
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     let connector = TlsConnector::from(tls);
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-        open(host.clone(), port, name.clone(), connector.clone())
-    })))
+    Ok(
+        endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+            open(host.clone(), port, name.clone(), connector.clone())
+        })),
+    )
 }
 
 async fn open(

@@ -58,7 +58,11 @@ impl Endpoints {
                 })
             })
             .collect::<Result<_, InvalidEndpoint>>()?;
-        Ok(Self { nodes, preferred: AtomicUsize::new(0), counters: Counters::default() })
+        Ok(Self {
+            nodes,
+            preferred: AtomicUsize::new(0),
+            counters: Counters::default(),
+        })
     }
 
     /// How many there are; at least one.
@@ -75,11 +79,8 @@ impl Endpoints {
     /// Turns away from a node that failed, unless another call already has.
     pub(crate) fn leave(&self, position: usize) {
         let next = (position + 1) % self.nodes.len();
-        let _ = self.preferred.compare_exchange(
-            position,
-            next,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        let _ =
+            self.preferred
+                .compare_exchange(position, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 }

@@ -24,7 +24,10 @@ impl Refusal {
         let details = status.get_error_details();
         Self {
             code: status.code(),
-            reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+            reason: details
+                .error_info()
+                .map(|info| info.reason.clone())
+                .unwrap_or_default(),
             message: status.message().to_owned(),
             remedy: details
                 .localized_message()
@@ -92,5 +95,8 @@ impl Error {
 }
 
 pub(crate) fn reason_of(status: &Status) -> Option<String> {
-    status.get_error_details().error_info().map(|info| info.reason.clone())
+    status
+        .get_error_details()
+        .error_info()
+        .map(|info| info.reason.clone())
 }

@@ -122,7 +122,9 @@ fn self_sign(key: &KeyPair) -> Result<CertificateDer<'static>, InvalidIdentity> 
     let mut params = CertificateParams::new(Vec::new())
         .map_err(|error| InvalidIdentity::Generate(error.to_string()))?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "chancery client");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "chancery client");
     let certificate = params
         .self_signed(key)
         .map_err(|error| InvalidIdentity::Generate(error.to_string()))?;
@@ -131,7 +133,9 @@ fn self_sign(key: &KeyPair) -> Result<CertificateDer<'static>, InvalidIdentity> 
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("key", &self.key_thumbprint()).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("key", &self.key_thumbprint())
+            .finish_non_exhaustive()
     }
 }
 

@@ -29,17 +29,26 @@ pub struct MintStream {
 
 impl MintStream {
     pub(crate) async fn open(endpoints: &Endpoints, retry: RetryPolicy) -> Result<Self, Error> {
-        let opened = call(endpoints, retry, Idempotence::Repeatable, |channel| async move {
-            let (requests, receiver) = mpsc::channel(WINDOW);
-            let answers = TokenServiceClient::new(channel)
-                .mint_stream(ReceiverStream::new(receiver))
-                .await?
-                .into_inner();
-            Ok(tonic::Response::new((requests, answers)))
-        })
+        let opened = call(
+            endpoints,
+            retry,
+            Idempotence::Repeatable,
+            |channel| async move {
+                let (requests, receiver) = mpsc::channel(WINDOW);
+                let answers = TokenServiceClient::new(channel)
+                    .mint_stream(ReceiverStream::new(receiver))
+                    .await?
+                    .into_inner();
+                Ok(tonic::Response::new((requests, answers)))
+            },
+        )
         .await?;
         let (requests, answers) = opened;
-        Ok(Self { requests, answers, next: 0 })
+        Ok(Self {
+            requests,
+            answers,
+            next: 0,
+        })
     }
 
     /// Sends a request and gives its sequence number. Waits while the window is
@@ -51,7 +60,10 @@ impl MintStream {
         let sequence = self.next;
         self.next += 1;
         self.requests
-            .send(MintStreamRequest { sequence, request: Some(request) })
+            .send(MintStreamRequest {
+                sequence,
+                request: Some(request),
+            })
             .await
             .map_err(|_| Error::StreamEnded("the node".to_owned()))?;
         Ok(sequence)
@@ -90,6 +102,8 @@ impl MintStream {
 
 impl std::fmt::Debug for MintStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MintStream").field("sent", &self.next).finish_non_exhaustive()
+        f.debug_struct("MintStream")
+            .field("sent", &self.next)
+            .finish_non_exhaustive()
     }
 }

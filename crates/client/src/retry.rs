@@ -33,7 +33,10 @@ impl RetryPolicy {
     /// The pause before the round after `rounds` rounds over all nodes, with
     /// `jitter` in 0..=255 spreading it over the upper half.
     pub(crate) fn pause_after(&self, rounds: u32, jitter: u8) -> Duration {
-        let full = self.pause.saturating_mul(1 << rounds.min(10)).min(self.pause_max);
+        let full = self
+            .pause
+            .saturating_mul(1 << rounds.min(10))
+            .min(self.pause_max);
         full / 2 + (full / 2) * u32::from(jitter) / 255
     }
 }
@@ -79,12 +82,21 @@ mod tests {
         let stale = Status::unavailable("stale");
         assert_eq!(classify(&stale, Some("STALE")), Failure::NotDone);
         assert_eq!(classify(&stale, Some("OUTCOME_UNKNOWN")), Failure::Unknown);
-        assert_eq!(classify(&Status::unavailable("tcp reset"), None), Failure::Unknown);
+        assert_eq!(
+            classify(&Status::unavailable("tcp reset"), None),
+            Failure::Unknown
+        );
         let refused = Status::permission_denied("no");
-        assert_eq!(classify(&refused, Some("SCOPE_NOT_GRANTED")), Failure::Final);
+        assert_eq!(
+            classify(&refused, Some("SCOPE_NOT_GRANTED")),
+            Failure::Final
+        );
         let exhausted = Status::resource_exhausted("full");
         assert_eq!(classify(&exhausted, Some("RATE")), Failure::Final);
-        assert_eq!(classify(&exhausted, Some("TOO_MANY_IN_FLIGHT")), Failure::NotDone);
+        assert_eq!(
+            classify(&exhausted, Some("TOO_MANY_IN_FLIGHT")),
+            Failure::NotDone
+        );
     }
 
     #[test]

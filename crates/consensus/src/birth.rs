@@ -62,7 +62,11 @@ impl Consensus {
             api_address: birth.node.api_address.clone(),
             peer_public_key: birth.node.peer_key.spki().to_vec(),
         };
-        match self.raft().initialize(BTreeMap::from([(FIRST.0, record)])).await {
+        match self
+            .raft()
+            .initialize(BTreeMap::from([(FIRST.0, record)]))
+            .await
+        {
             Ok(()) => Ok(()),
             // It was, and the command was not reached; or this is no empty log, and
             // the command says so.

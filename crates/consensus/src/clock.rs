@@ -32,7 +32,9 @@ impl Clocks for SystemClocks {
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> u64 {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     let nanoseconds = u64::try_from(nanoseconds).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
 }
 
 /// Where the leader draws the 32 bytes that stamp a command. They are public: no

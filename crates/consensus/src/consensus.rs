@@ -15,7 +15,7 @@ use crate::{
     events::Events,
     freshness::{Prover, Unproved},
     membership::{ChangeError, Members, MembershipChange},
-    outcome::{Outcome, ProposeError, Proposal},
+    outcome::{Outcome, Proposal, ProposeError},
     propose::Proposer,
     published::Published,
     raft::Raft,
@@ -84,7 +84,12 @@ impl Consensus {
     /// Where this node and its cluster stand.
     pub fn status(&self) -> Status {
         let unproved = self.inner.prover.trouble.lock().clone();
-        status(self.inner.node, &self.inner.raft, &self.inner.published, unproved)
+        status(
+            self.inner.node,
+            &self.inner.raft,
+            &self.inner.published,
+            unproved,
+        )
     }
 
     /// Follows the log from here on.
@@ -137,7 +142,10 @@ impl Consensus {
         number: NodeNumber,
         within: Duration,
     ) -> Result<(), ChangeError> {
-        self.inner.members.change(MembershipChange::AddLearner(number), within).await
+        self.inner
+            .members
+            .change(MembershipChange::AddLearner(number), within)
+            .await
     }
 
     /// Lets a learner vote that has caught up. Harmless to repeat.
@@ -145,7 +153,10 @@ impl Consensus {
     /// # Errors
     /// [`ChangeError`]; refused, with the reason, while it lags behind.
     pub async fn promote(&self, number: NodeNumber, within: Duration) -> Result<(), ChangeError> {
-        self.inner.members.change(MembershipChange::Promote(number), within).await
+        self.inner
+            .members
+            .change(MembershipChange::Promote(number), within)
+            .await
     }
 
     /// Resolves when Raft or the storage has died: the process must end then. It
@@ -175,7 +186,9 @@ impl Consensus {
     /// when this returns. Further calls return at once.
     pub async fn shutdown(&self) {
         self.inner.stopping.send_replace(true);
-        let Some(running) = self.inner.running.lock().take() else { return };
+        let Some(running) = self.inner.running.lock().take() else {
+            return;
+        };
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::error!(%error, "Raft did not end in order");
         }
@@ -184,7 +197,10 @@ impl Consensus {
             // Cancelled is what it is meant to be.
             let _ = task.await;
         }
-        if tokio::time::timeout(RELEASE_LIMIT, running.released.wait()).await.is_err() {
+        if tokio::time::timeout(RELEASE_LIMIT, running.released.wait())
+            .await
+            .is_err()
+        {
             tracing::error!("the data directory is still open; it closes with the process");
         }
     }

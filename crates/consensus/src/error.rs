@@ -29,7 +29,9 @@ pub enum StartError {
 /// Raft or its storage has died. The process must end: what it would go on to say
 /// rests on nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("consensus has ended on this node ({0}): start the process again; if it ends again, the disk or the build is at fault")]
+#[error(
+    "consensus has ended on this node ({0}): start the process again; if it ends again, the disk or the build is at fault"
+)]
 pub struct Ended(pub(crate) String);
 
 /// The first node could not begin the cluster.

@@ -58,7 +58,9 @@ pub(crate) enum ProofRefused {
 
 /// No proof came within the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this node reached no leader with a quorum in time, so it cannot say that it is fresh: ask another node")]
+#[error(
+    "this node reached no leader with a quorum in time, so it cannot say that it is fresh: ask another node"
+)]
 pub struct Unproved;
 
 /// Asks for proofs, and answers those of others while this node leads.
@@ -90,7 +92,9 @@ impl Prover {
         let at_once = Arc::new(Semaphore::new(PROOFS_AT_ONCE));
         loop {
             tokio::time::sleep(self.tick()).await;
-            let Ok(turn) = at_once.clone().try_acquire_owned() else { continue };
+            let Ok(turn) = at_once.clone().try_acquire_owned() else {
+                continue;
+            };
             let this = self.clone();
             tokio::spawn(async move {
                 let _turn = turn;
@@ -123,7 +127,9 @@ impl Prover {
     fn tick(&self) -> Duration {
         let settings = self.published.directory.settings();
         settings
-            .map_or(self.default_tick, |settings| Duration::from_millis(settings.tick_ms))
+            .map_or(self.default_tick, |settings| {
+                Duration::from_millis(settings.tick_ms)
+            })
             .max(SHORTEST_TICK)
     }
 
@@ -160,8 +166,10 @@ impl Prover {
         if leader == self.own {
             return self.answer(self.own, self.clocks.wall_ms()).await;
         }
-        let record =
-            self.book.record_of(leader).ok_or_else(|| not_now("the leader's record is unknown"))?;
+        let record = self
+            .book
+            .record_of(leader)
+            .ok_or_else(|| not_now("the leader's record is unknown"))?;
         let mut client = self
             .dialer
             .client(leader, &record, Lane::Control)
@@ -183,7 +191,10 @@ impl Prover {
         let read_index = required(response.read_index, "prove_fresh.read_index")
             .and_then(read_log_id)
             .map_err(|error| not_now(error.to_string()))?;
-        Ok(ReadIndex { read_index, freshness_ms: response.freshness_ms })
+        Ok(ReadIndex {
+            read_index,
+            freshness_ms: response.freshness_ms,
+        })
     }
 
     /// The read index for `from`, if this node leads and a quorum says so now.
@@ -195,17 +206,23 @@ impl Prover {
         wall_ms: u64,
     ) -> Result<ReadIndex, ProofRefused> {
         self.judge_clock(from, wall_ms)?;
-        let freshness_ms =
-            self.freshness_ms().ok_or_else(|| not_now("the cluster has not been born"))?;
+        let freshness_ms = self
+            .freshness_ms()
+            .ok_or_else(|| not_now("the cluster has not been born"))?;
         if self.published.state.read().node(from).is_none() {
-            return Err(ProofRefused::NotThisNode(format!("node {from} is not admitted")));
+            return Err(ProofRefused::NotThisNode(format!(
+                "node {from} is not admitted"
+            )));
         }
         let option =
             LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
         match self.raft.get_read_linearizer(option).await {
             Ok(linearizer) => {
                 let read_index = *linearizer.read_log_id().log_id();
-                Ok(ReadIndex { read_index, freshness_ms })
+                Ok(ReadIndex {
+                    read_index,
+                    freshness_ms,
+                })
             }
             Err(RaftError::APIError(error)) => Err(not_now(error.to_string())),
             Err(RaftError::Fatal(error)) => Err(not_now(error.to_string())),
@@ -226,7 +243,10 @@ impl Prover {
     }
 
     fn freshness_ms(&self) -> Option<u64> {
-        self.published.directory.settings().map(|settings| settings.freshness_ms)
+        self.published
+            .directory
+            .settings()
+            .map(|settings| settings.freshness_ms)
     }
 
     /// Waits for a proof that begins after this call, shared with whoever else

@@ -61,7 +61,7 @@ pub use events::{Events, Missed, Step};
 pub use freshness::Unproved;
 pub use membership::ChangeError;
 pub use options::{Compaction, DirectoryIdentity, Options, Timing};
-pub use outcome::{Outcome, ProposeError, Proposal};
+pub use outcome::{Outcome, Proposal, ProposeError};
 pub use peer_record::PeerRecord;
 pub use peers::{
     book::Admission,

@@ -17,9 +17,7 @@ use openraft::{
 };
 
 use crate::{
-    codec::{
-        decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
-    },
+    codec::{decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote},
     peers::limits::MAX_APPEND_BYTES,
     raft::{Entry, LogId, Types, Vote},
     release::Hold,
@@ -37,7 +35,11 @@ pub(crate) struct LogStore {
 
 impl LogStore {
     pub(crate) fn new(log: Storage, state: Option<StateStore>, hold: Hold) -> Self {
-        Self { log, state, _hold: hold }
+        Self {
+            log,
+            state,
+            _hold: hold,
+        }
     }
 
     fn range(&self, range: &impl RangeBounds<u64>) -> Range<u64> {
@@ -49,7 +51,10 @@ impl LogStore {
         let end = match range.end_bound() {
             Bound::Included(last) => last.saturating_add(1),
             Bound::Excluded(end) => *end,
-            Bound::Unbounded => self.log.last_index().map_or(0, |last| last.saturating_add(1)),
+            Bound::Unbounded => self
+                .log
+                .last_index()
+                .map_or(0, |last| last.saturating_add(1)),
         };
         start..end.max(start)
     }
@@ -63,7 +68,10 @@ impl LogStore {
                 if entry.index() == index {
                     Ok(entry)
                 } else {
-                    Err(damaged(format_args!("entry {} stands at {index}", entry.index())))
+                    Err(damaged(format_args!(
+                        "entry {} stands at {index}",
+                        entry.index()
+                    )))
                 }
             })
             .collect()
@@ -119,7 +127,10 @@ impl RaftLogReader<Types> for LogStore {
                 }
                 let chunk = store.chunk(left.clone())?;
                 let next = chunk.last().map_or(left.end, |entry| entry.index() + 1);
-                Ok(Some((futures::stream::iter(chunk.into_iter().map(Ok)), next..left.end)))
+                Ok(Some((
+                    futures::stream::iter(chunk.into_iter().map(Ok)),
+                    next..left.end,
+                )))
             }
         });
         Box::pin(futures::TryStreamExt::try_flatten(chunks))
@@ -130,12 +141,22 @@ impl RaftLogStorage<Types> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
-        let purged = self.log.purged().map(|purged| decode_log_id(purged.log_id)).transpose()?;
+        let purged = self
+            .log
+            .purged()
+            .map(|purged| decode_log_id(purged.log_id))
+            .transpose()?;
         let last = match self.log.last_index() {
-            Some(last) => self.entries(last..last + 1, usize::MAX)?.pop().map(|e| e.log_id()),
+            Some(last) => self
+                .entries(last..last + 1, usize::MAX)?
+                .pop()
+                .map(|e| e.log_id()),
             None => None,
         };
-        Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
+        Ok(LogState {
+            last_purged_log_id: purged,
+            last_log_id: last.or(purged),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -164,9 +185,14 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let encoded: Vec<(u64, Bytes)> =
-            entries.into_iter().map(|entry| (entry.index(), encode_entry(&entry))).collect();
-        self.log.append(encoded, Box::new(move |result| callback.io_completed(result)))?;
+        let encoded: Vec<(u64, Bytes)> = entries
+            .into_iter()
+            .map(|entry| (entry.index(), encode_entry(&entry)))
+            .collect();
+        self.log.append(
+            encoded,
+            Box::new(move |result| callback.io_completed(result)),
+        )?;
         Ok(())
     }
 
@@ -181,11 +207,14 @@ impl RaftLogStorage<Types> for LogStore {
         if let Some(state) = self.state.clone() {
             let sync = tokio::task::spawn_blocking(move || state.sync());
             if sync.await.map_err(io::Error::other)?? < Some(through.index) {
-                return Err(damaged(format_args!("the state does not hold entry {through}")));
+                return Err(damaged(format_args!(
+                    "the state does not hold entry {through}"
+                )));
             }
         }
         let (on_flushed, flushed) = completion();
-        self.log.purge_through(through.index, encode_log_id(&through), on_flushed)?;
+        self.log
+            .purge_through(through.index, encode_log_id(&through), on_flushed)?;
         flushed.await
     }
 }

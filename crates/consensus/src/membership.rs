@@ -110,7 +110,9 @@ impl Members {
             .node(number)
             .ok_or_else(|| refused(format!("node {number} is not admitted: admit it first")))?;
         if node.retiring {
-            return Err(refused(format!("node {number} is being removed: readmit it first")));
+            return Err(refused(format!(
+                "node {number} is being removed: readmit it first"
+            )));
         }
         Ok(PeerRecord {
             name: node.name.to_string(),
@@ -149,16 +151,25 @@ impl Members {
                 HEARD_WITHIN.as_secs()
             ));
         }
-        let unchanged =
-            Precondition::LastMembershipLogId { last_membership_log_id: *membership.log_id() };
+        let unchanged = Precondition::LastMembershipLogId {
+            last_membership_log_id: *membership.log_id(),
+        };
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([number.0]));
-        let changed = self.raft.change_membership_if(change, true, [unchanged]).await;
+        let changed = self
+            .raft
+            .change_membership_if(change, true, [unchanged])
+            .await;
         changed.map(drop).map_err(read_error)
     }
 
     /// Ends a change that a former leader began and did not end.
     async fn end_joint(&self) -> Result<(), ChangeError> {
-        if metrics_of(&self.raft).membership_config.get_joint_config().len() < 2 {
+        if metrics_of(&self.raft)
+            .membership_config
+            .get_joint_config()
+            .len()
+            < 2
+        {
             return Ok(());
         }
         let nothing_more = ChangeMembers::AddVoterIds(BTreeSet::new());
@@ -175,8 +186,10 @@ impl Members {
         use pb::{change_membership_request::Change, change_membership_response::Outcome};
         let elsewhere = || ChangeError::NotLeader(Some(leader));
         let record = self.book.record_of(leader).ok_or_else(elsewhere)?;
-        let mut client =
-            self.dialer.client(leader, &record, Lane::Control).map_err(|_| elsewhere())?;
+        let mut client = self
+            .dialer
+            .client(leader, &record, Lane::Control)
+            .map_err(|_| elsewhere())?;
         let change = match change {
             MembershipChange::AddLearner(number) => Change::AddLearner(number.0),
             MembershipChange::Promote(number) => Change::Promote(number.0),
@@ -195,7 +208,9 @@ impl Members {
             Some(Outcome::NotLeader(_)) => Err(elsewhere()),
             Some(Outcome::Refused(why)) => Err(ChangeError::Refused(why)),
             Some(Outcome::Unknown(why)) => Err(ChangeError::Unknown(why)),
-            None => Err(ChangeError::Unknown("an answer that this build does not know".into())),
+            None => Err(ChangeError::Unknown(
+                "an answer that this build does not know".into(),
+            )),
         }
     }
 }
@@ -206,7 +221,9 @@ fn read_error(error: RaftError<Types, ClientWriteError<Types>>) -> ChangeError {
             ChangeError::NotLeader(elsewhere.leader_id.map(NodeNumber))
         }
         RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
-            ChangeError::Refused(format!("the membership cannot change now ({error}): ask again"))
+            ChangeError::Refused(format!(
+                "the membership cannot change now ({error}): ask again"
+            ))
         }
         RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => ChangeError::Refused(
             "somebody else changed the membership meanwhile: look at it, then ask again".into(),

@@ -30,7 +30,11 @@ impl DirectoryIdentity {
         let (generation, random) = cluster.split_at_mut(8);
         generation.copy_from_slice(&self.lineage.generation.to_be_bytes());
         random.copy_from_slice(&self.lineage.random.to_be_bytes());
-        Marker { cluster, node: self.node.0, incarnation: self.incarnation }
+        Marker {
+            cluster,
+            node: self.node.0,
+            incarnation: self.incarnation,
+        }
     }
 
     /// Makes an empty data directory, once, when the node is admitted.
@@ -47,13 +51,20 @@ impl DirectoryIdentity {
     /// # Errors
     /// The marker is there and cannot be read.
     pub fn of_directory(path: &std::path::Path) -> Result<Option<Self>, StartError> {
-        let Some(marker) = DataDirectory::marker_at(path)? else { return Ok(None) };
+        let Some(marker) = DataDirectory::marker_at(path)? else {
+            return Ok(None);
+        };
         let (generation, random) = marker.cluster.split_at(8);
         let number = |bytes: &[u8]| {
-            bytes.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
+            bytes
+                .iter()
+                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
         };
         Ok(Some(Self {
-            lineage: Lineage { generation: number(generation), random: number(random) },
+            lineage: Lineage {
+                generation: number(generation),
+                random: number(random),
+            },
             node: NodeNumber(marker.node),
             incarnation: marker.incarnation,
         }))
@@ -76,7 +87,12 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { heartbeat_ms: 60, election_min_ms: 300, election_max_ms: 500, tick_ms: 50 }
+        Self {
+            heartbeat_ms: 60,
+            election_min_ms: 300,
+            election_max_ms: 500,
+            tick_ms: 50,
+        }
     }
 }
 
@@ -146,7 +162,12 @@ pub(crate) fn raft_config(
     timing: Timing,
     compaction: Compaction,
 ) -> Result<Config, StartError> {
-    let Timing { heartbeat_ms, election_min_ms, election_max_ms, .. } = timing;
+    let Timing {
+        heartbeat_ms,
+        election_min_ms,
+        election_max_ms,
+        ..
+    } = timing;
     let config = Config {
         cluster_name: lineage.to_string(),
         heartbeat_interval: heartbeat_ms,
@@ -170,7 +191,9 @@ pub(crate) fn raft_config(
     if config.enable_leader_restore == Some(false) && config.enable_pre_vote == Some(true) {
         Ok(config)
     } else {
-        Err(StartError::Timing("Raft's configuration is not the one that is safe here".into()))
+        Err(StartError::Timing(
+            "Raft's configuration is not the one that is safe here".into(),
+        ))
     }
 }
 
@@ -196,12 +219,22 @@ mod tests {
 
     #[test]
     fn the_marker_tells_the_lineage_again() {
-        let lineage = Lineage { generation: 3, random: u64::MAX - 5 };
-        let identity = DirectoryIdentity { lineage, node: NodeNumber(7), incarnation: 2 };
+        let lineage = Lineage {
+            generation: 3,
+            random: u64::MAX - 5,
+        };
+        let identity = DirectoryIdentity {
+            lineage,
+            node: NodeNumber(7),
+            incarnation: 2,
+        };
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
         assert_eq!(DirectoryIdentity::of_directory(&path).unwrap(), None);
         identity.create_directory(&path).unwrap();
-        assert_eq!(DirectoryIdentity::of_directory(&path).unwrap(), Some(identity));
+        assert_eq!(
+            DirectoryIdentity::of_directory(&path).unwrap(),
+            Some(identity)
+        );
     }
 }

@@ -36,7 +36,9 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// It cannot enter the log as it is. Nothing was appended.
-    #[error("the command has {bytes} bytes, and at most {limit} go into the log: ask for less at once")]
+    #[error(
+        "the command has {bytes} bytes, and at most {limit} go into the log: ask for less at once"
+    )]
     TooLarge {
         /// Of the command, encoded.
         bytes: usize,

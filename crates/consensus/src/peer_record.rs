@@ -31,6 +31,12 @@ impl PeerRecord {
 
 impl fmt::Debug for PeerRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{} key {}", self.name, self.peer_address, self.thumbprint())
+        write!(
+            f,
+            "{}@{} key {}",
+            self.name,
+            self.peer_address,
+            self.thumbprint()
+        )
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     clock::{Clocks, Entropy},
     codec,
     command::EncodedCommand,
-    outcome::{Outcome, ProposeError, Proposal},
+    outcome::{Outcome, Proposal, ProposeError},
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -64,16 +64,32 @@ impl Proposer {
         proposal: Proposal,
         within: Duration,
     ) -> Result<Outcome, ProposeError> {
-        let Proposal { command, actor, key, authorised_at, reason, request } = proposal;
+        let Proposal {
+            command,
+            actor,
+            key,
+            authorised_at,
+            reason,
+            request,
+        } = proposal;
         let digest = codec::command_digest(&command);
-        let meta = Meta { actor, key, via: self.own, authorised_at, reason, request, digest };
+        let meta = Meta {
+            actor,
+            key,
+            via: self.own,
+            authorised_at,
+            reason,
+            request,
+            digest,
+        };
         check_size(&command, &meta)?;
         let attempts = self.attempts(&command, &meta, within);
         let outcome = self.timed(within, attempts).await?;
         let applied = self.published.reach(outcome.revision, within).await;
         if !applied {
             let revision = outcome.revision;
-            let reason = format!("it stands at revision {revision}, which this node has not applied");
+            let reason =
+                format!("it stands at revision {revision}, which this node has not applied");
             return Err(ProposeError::Unknown(reason));
         }
         Ok(outcome)
@@ -85,7 +101,11 @@ impl Proposer {
         forwarded: Forwarded,
         within: Duration,
     ) -> Result<Outcome, ProposeError> {
-        let Forwarded { from, command, mut meta } = forwarded;
+        let Forwarded {
+            from,
+            command,
+            mut meta,
+        } = forwarded;
         self.may_forward(from)?;
         check_forwarded_actor(from, &meta.actor)?;
         meta.via = from;
@@ -106,7 +126,9 @@ impl Proposer {
         let state = self.published.state.read();
         let refused = |why: String| Err(ProposeError::Refused(why));
         match state.node(from) {
-            None => refused(format!("node {from} is not admitted, so it can forward nothing")),
+            None => refused(format!(
+                "node {from} is not admitted, so it can forward nothing"
+            )),
             Some(node) if node.barred => refused(format!(
                 "node {from} was revoked, so it can forward nothing until a keeper readmits it; \
                  use another node"
@@ -161,14 +183,27 @@ impl Proposer {
 
     /// Appends here, if this node leads.
     async fn append(&self, command: &Command, meta: &Meta) -> Result<Outcome, Attempt> {
-        if !self.skew.agrees(self.own, voters_of(&self.raft), self.clocks.boot()) {
+        if !self
+            .skew
+            .agrees(self.own, voters_of(&self.raft), self.clocks.boot())
+        {
             let reason = "the leader's clock does not agree with a majority's, or it has not \
                           heard of them yet";
             return Err(Attempt::Again(reason.into()));
         }
-        let entropy = self.entropy.draw().map_err(|error| Attempt::Again(error.to_string()))?;
-        let stamp = Stamp { time_ms: self.clocks.wall_ms(), entropy };
-        let stamped = Stamped { command: command.clone(), meta: meta.clone(), stamp };
+        let entropy = self
+            .entropy
+            .draw()
+            .map_err(|error| Attempt::Again(error.to_string()))?;
+        let stamp = Stamp {
+            time_ms: self.clocks.wall_ms(),
+            entropy,
+        };
+        let stamped = Stamped {
+            command: command.clone(),
+            meta: meta.clone(),
+            stamp,
+        };
         let encoded = EncodedCommand(codec::encode_stamped(&stamped));
         match self.raft.client_write(encoded).await {
             Ok(response) => match response.data {
@@ -200,10 +235,15 @@ impl Proposer {
             .client(leader, &record, Lane::Control)
             .map_err(|error| again(error.to_string()))?;
         let proposal = codec::encode_proposal(command, meta);
-        let mut request =
-            tonic::Request::new(pb::ProposeRequest { from: self.own.0, proposal });
+        let mut request = tonic::Request::new(pb::ProposeRequest {
+            from: self.own.0,
+            proposal,
+        });
         request.set_timeout(within);
-        let response = client.propose(request).await.map_err(|status| lost(leader, &status))?;
+        let response = client
+            .propose(request)
+            .await
+            .map_err(|status| lost(leader, &status))?;
         read_response(leader, response.into_inner())
     }
 }
@@ -212,12 +252,14 @@ fn read_response(leader: NodeNumber, response: pb::ProposeResponse) -> Result<Ou
     use pb::propose_response::Outcome as Told;
     match response.outcome {
         Some(Told::Decided(bytes)) => codec::decode_outcome(bytes).map_err(unknown),
-        Some(Told::NotLeader(_)) => {
-            Err(Attempt::Again(format!("node {leader} takes no commands at the moment")))
-        }
+        Some(Told::NotLeader(_)) => Err(Attempt::Again(format!(
+            "node {leader} takes no commands at the moment"
+        ))),
         Some(Told::Unknown(why)) => Err(unknown(why)),
         Some(Told::Refused(why)) => Err(Attempt::Failed(ProposeError::Refused(why))),
-        None => Err(unknown("the leader's answer is of a kind that this build does not know")),
+        None => Err(unknown(
+            "the leader's answer is of a kind that this build does not know",
+        )),
     }
 }
 
@@ -259,7 +301,10 @@ fn never_connected(status: &tonic::Status) -> bool {
 fn check_size(command: &Command, meta: &Meta) -> Result<(), ProposeError> {
     let bytes = codec::encode_proposal(command, meta).len();
     if bytes > MAX_COMMAND_BYTES {
-        return Err(ProposeError::TooLarge { bytes, limit: MAX_COMMAND_BYTES });
+        return Err(ProposeError::TooLarge {
+            bytes,
+            limit: MAX_COMMAND_BYTES,
+        });
     }
     Ok(())
 }

@@ -20,7 +20,6 @@ pub(crate) type Entry = openraft::alias::EntryOf<Types>;
 pub(crate) type Membership = openraft::Membership<u64, PeerRecord>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<Types>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
-pub(crate) type Snapshot =
-    openraft::alias::SnapshotOf<Types, crate::state_machine::SnapshotSource>;
+pub(crate) type Snapshot = openraft::alias::SnapshotOf<Types, crate::state_machine::SnapshotSource>;
 pub(crate) type Metrics = openraft::RaftMetrics<Types>;
 pub(crate) type Raft = openraft::Raft<Types, crate::state_machine::StateMachine>;

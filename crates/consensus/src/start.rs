@@ -49,13 +49,28 @@ impl Consensus {
         let book = Arc::new(PeerBook::new(options.admission, membership));
         let dialer = Arc::new(Dialer::new(options.peer.clone(), options.transport.clone()));
 
-        let raft = build_raft(&opened, &options.identity, options.timing, options.compaction, {
-            Networks { own: node, dialer: dialer.clone() }
-        })
+        let raft = build_raft(
+            &opened,
+            &options.identity,
+            options.timing,
+            options.compaction,
+            {
+                Networks {
+                    own: node,
+                    dialer: dialer.clone(),
+                }
+            },
+        )
         .await?;
         book.follow(raft.metrics());
 
-        let Opened { directory, store, published, hold, .. } = opened;
+        let Opened {
+            directory,
+            store,
+            published,
+            hold,
+            ..
+        } = opened;
         let skew = Arc::new(Skew::default());
         let prover = Arc::new(Prover {
             own: node,
@@ -99,7 +114,12 @@ impl Consensus {
             receiving: Arc::new(Semaphore::new(1)),
             _hold: hold,
         };
-        let server = serve(peers, &options.peer, options.transport, stopping.subscribe())?;
+        let server = serve(
+            peers,
+            &options.peer,
+            options.transport,
+            stopping.subscribe(),
+        )?;
         raft.run();
         let tasks = vec![tokio::spawn(server), tokio::spawn(prover.clone().run())];
         let inner = Inner {
@@ -114,7 +134,9 @@ impl Consensus {
             stopping,
             running: Mutex::new(Some(Running { tasks, released })),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 }
 
@@ -127,13 +149,26 @@ async fn open(options: &Options, hold: Hold) -> Result<Opened, StartError> {
         let (state, position) = load(&store, identity.lineage)?;
         Ok::<_, StartError>((directory, log, store, state, position))
     });
-    let (directory, log, store, state, position) =
-        reading.await.map_err(|error| StartError::State(std::io::Error::other(error)))??;
+    let (directory, log, store, state, position) = reading
+        .await
+        .map_err(|error| StartError::State(std::io::Error::other(error)))??;
     let view = Arc::new(View::new(options.identity.lineage));
     let consumers = options.consumers.clone();
-    let published = Arc::new(Published::new(view, consumers, options.event_capacity.max(1)));
-    published.replace(state, position).map_err(|error| StartError::State(std::io::Error::other(error)))?;
-    Ok(Opened { directory, log, store, published, hold })
+    let published = Arc::new(Published::new(
+        view,
+        consumers,
+        options.event_capacity.max(1),
+    ));
+    published
+        .replace(state, position)
+        .map_err(|error| StartError::State(std::io::Error::other(error)))?;
+    Ok(Opened {
+        directory,
+        log,
+        store,
+        published,
+        hold,
+    })
 }
 
 async fn build_raft(
@@ -146,7 +181,11 @@ async fn build_raft(
     let settings = opened.published.directory.settings();
     let timing = settings.map_or(timing, |settings| replicated(&settings));
     let config = raft_config(identity.lineage, timing, compaction)?;
-    let log_store = LogStore::new(opened.log.clone(), Some(opened.store.clone()), opened.hold.clone());
+    let log_store = LogStore::new(
+        opened.log.clone(),
+        Some(opened.store.clone()),
+        opened.hold.clone(),
+    );
     let state_machine = StateMachine::new(
         opened.published.clone(),
         opened.store.clone(),
@@ -154,9 +193,15 @@ async fn build_raft(
         identity.lineage,
         opened.hold.clone(),
     )?;
-    Raft::build(identity.node.0, Arc::new(config), networks, log_store, state_machine)
-        .await
-        .map_err(|error| StartError::Raft(error.to_string()))
+    Raft::build(
+        identity.node.0,
+        Arc::new(config),
+        networks,
+        log_store,
+        state_machine,
+    )
+    .await
+    .map_err(|error| StartError::Raft(error.to_string()))
 }
 
 fn replicated(settings: &Settings) -> Timing {

@@ -63,7 +63,10 @@ pub(crate) fn metrics_of(raft: &Raft) -> Metrics {
 }
 
 pub(crate) fn leader_of(raft: &Raft) -> Option<NodeNumber> {
-    raft.metrics().borrow_watched().current_leader.map(NodeNumber)
+    raft.metrics()
+        .borrow_watched()
+        .current_leader
+        .map(NodeNumber)
 }
 
 pub(crate) fn voters_of(raft: &Raft) -> impl Iterator<Item = NodeNumber> {

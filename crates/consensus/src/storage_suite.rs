@@ -22,8 +22,15 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for OnDisk {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<Types>> {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
-        let lineage = Lineage { generation: 1, random: 7 };
-        let identity = DirectoryIdentity { lineage, node: NodeNumber(1), incarnation: 1 };
+        let lineage = Lineage {
+            generation: 1,
+            random: 7,
+        };
+        let identity = DirectoryIdentity {
+            lineage,
+            node: NodeNumber(1),
+            incarnation: 1,
+        };
         identity.create_directory(&path).unwrap();
         let directory = DataDirectory::open(&path, &identity.marker()).unwrap();
         let (log, state) = directory.open_stores().unwrap();
@@ -31,8 +38,7 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for OnDisk {
         let published = Arc::new(Published::new(view, Vec::new(), 16));
         let (hold, _released) = pair();
         // The suite applies entries that no log holds, and purges what no state does.
-        let machine =
-            StateMachine::new(published, state, None, lineage, hold.clone()).unwrap();
+        let machine = StateMachine::new(published, state, None, lineage, hold.clone()).unwrap();
         Ok((home, LogStore::new(log, None, hold), machine))
     }
 }

@@ -37,7 +37,9 @@ pub(crate) async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(admin);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 /// 200 when new callers should come here; else 503, with what is missing.
@@ -46,7 +48,10 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let missing: Vec<&str> = [
         (!health.fresh, "no fresh proof"),
         (health.issuer.is_none(), "no open issuer"),
-        (health.settling, "settling: its issuer is younger than the rotation lead"),
+        (
+            health.settling,
+            "settling: its issuer is younger than the rotation lead",
+        ),
         (health.draining, "draining"),
     ]
     .into_iter()
@@ -55,7 +60,10 @@ async fn ready(State(admin): State<Admin>) -> Response {
     if health.ready() {
         (StatusCode::OK, "ready\n".to_owned()).into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join("; ")))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {}\n", missing.join("; ")),
+        )
             .into_response()
     }
 }

@@ -15,7 +15,9 @@ impl SystemClock {
     pub fn wall_ms() -> u64 {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+            .map_or(0, |since| {
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            })
     }
 
     /// CLOCK_BOOTTIME: never stepped, and it counts while the machine sleeps.
@@ -24,12 +26,19 @@ impl SystemClock {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
-        BootTime(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+        BootTime(
+            seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanoseconds),
+        )
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        Now { wall: Self::wall_ms() / 1000, boot: Self::boot() }
+        Now {
+            wall: Self::wall_ms() / 1000,
+            boot: Self::boot(),
+        }
     }
 }

@@ -94,8 +94,10 @@ impl Config {
     /// # Errors
     /// Every [`ConfigError`].
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
             source: Box::new(source),
@@ -111,7 +113,13 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         within("api_threads", self.api_threads as u64, 1, 256, "1 to 256")?;
         within("raft_threads", self.raft_threads as u64, 1, 16, "1 to 16")?;
-        within("snapshot_every", self.snapshot_every, 100, 10_000_000, "100 to 10000000")?;
+        within(
+            "snapshot_every",
+            self.snapshot_every,
+            100,
+            10_000_000,
+            "100 to 10000000",
+        )?;
         within("drain_seconds", self.drain_seconds, 0, 300, "at most 300")?;
         if !self.admin_listen.ip().is_loopback() {
             return Err(ConfigError::AdminNotLoopback(self.admin_listen));
@@ -130,7 +138,11 @@ fn within(
     if (least..=most).contains(&value) {
         Ok(())
     } else {
-        Err(ConfigError::OutOfBounds { key, value, expected })
+        Err(ConfigError::OutOfBounds {
+            key,
+            value,
+            expected,
+        })
     }
 }
 
@@ -162,6 +174,9 @@ mod tests {
     fn the_admin_listener_stays_on_loopback() {
         let open = MINIMAL.replace("127.0.0.1:7413", "0.0.0.0:7413");
         let config: Config = toml::from_str(&open).unwrap();
-        assert!(matches!(config.validate(), Err(ConfigError::AdminNotLoopback(_))));
+        assert!(matches!(
+            config.validate(),
+            Err(ConfigError::AdminNotLoopback(_))
+        ));
     }
 }

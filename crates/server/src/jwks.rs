@@ -16,7 +16,9 @@ use crate::clock::SystemClock;
 
 /// The route, over a node's own state.
 pub(crate) fn routes(consensus: Consensus) -> Router {
-    Router::new().route("/.well-known/jwks.json", get(serve)).with_state(consensus)
+    Router::new()
+        .route("/.well-known/jwks.json", get(serve))
+        .with_state(consensus)
 }
 
 async fn serve(State(consensus): State<Consensus>) -> Response {
@@ -25,8 +27,17 @@ async fn serve(State(consensus): State<Consensus>) -> Response {
     if serving.finish(&SystemClock).is_err() {
         return stale();
     }
-    let max_age = consensus.directory().settings().map_or(0, |settings| settings.jwks_max_age_s);
-    let mut response = Jwks::of(keys.into_iter().filter(Issuer::verifies).map(|issuer| issuer.key)).to_json().into_response();
+    let max_age = consensus
+        .directory()
+        .settings()
+        .map_or(0, |settings| settings.jwks_max_age_s);
+    let mut response = Jwks::of(
+        keys.into_iter()
+            .filter(Issuer::verifies)
+            .map(|issuer| issuer.key),
+    )
+    .to_json()
+    .into_response();
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
@@ -45,6 +56,8 @@ fn stale() -> Response {
         "this node cannot prove that its state is recent: ask another node\n",
     )
         .into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }

@@ -66,7 +66,9 @@ impl Seen {
     fn catch_up(&mut self, consensus: &Consensus) {
         let now = SystemClock.now().boot;
         consensus.read_state(|state| {
-            let closed = state.issuers().filter(|record| record.standing != IssuerStanding::Open);
+            let closed = state
+                .issuers()
+                .filter(|record| record.standing != IssuerStanding::Open);
             let known: BTreeMap<_, _> = closed
                 .map(|record| record.number)
                 .map(|number| (number, self.closed.get(&number).copied().unwrap_or(now)))
@@ -106,7 +108,9 @@ fn due(consensus: &Consensus, seen: &Seen) -> Vec<Command> {
     let now = SystemClock.now().boot;
     let wall_ms = SystemClock::wall_ms();
     consensus.read_state(|state| {
-        let Some(settings) = state.settings() else { return Vec::new() };
+        let Some(settings) = state.settings() else {
+            return Vec::new();
+        };
         let mut commands = Vec::new();
         if wall_ms.saturating_sub(state.log_time_ms()) >= TICK_AFTER_MS {
             commands.push(Command::Tick);
@@ -127,7 +131,10 @@ fn due(consensus: &Consensus, seen: &Seen) -> Vec<Command> {
                     }
                 }
                 IssuerStanding::Retired(_) | IssuerStanding::Revoked(_) => {
-                    let passed = seen.closed.get(&number).and_then(|closed| now.since(*closed));
+                    let passed = seen
+                        .closed
+                        .get(&number)
+                        .and_then(|closed| now.since(*closed));
                     if passed.is_some_and(|passed| passed >= expiry) {
                         commands.push(Command::ExpireIssuer(number));
                     }
@@ -149,7 +156,10 @@ async fn carry_out(consensus: &Consensus, command: Command) {
         key: None,
         authorised_at: consensus.view().revision(),
         reason: "keeper".to_owned(),
-        request: RequestId { time_ms: SystemClock::wall_ms(), random },
+        request: RequestId {
+            time_ms: SystemClock::wall_ms(),
+            random,
+        },
     };
     let quiet = matches!(command, Command::Tick);
     match consensus.propose(proposal, PROPOSAL_WAIT).await {

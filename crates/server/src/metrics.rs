@@ -19,7 +19,10 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
         .install_recorder()
         .map_err(|error| MetricsError(error.to_string()))?;
     describe_counter!("chancery_mints_total", "Tokens minted by this node.");
-    describe_counter!("chancery_mint_refusals_total", "Mints refused by this node, by reason.");
+    describe_counter!(
+        "chancery_mint_refusals_total",
+        "Mints refused by this node, by reason."
+    );
     describe_counter!(
         "chancery_tokens_beyond_total",
         "Tokens judged whose revision no proof reached: forged, or of another cluster."
@@ -49,18 +52,29 @@ impl Gauges {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     pub(crate) fn read(&self) {
         let view = self.consensus.view();
-        let age = view.freshness().and_then(|proof| SystemClock.now().boot.since(proof.as_of));
+        let age = view
+            .freshness()
+            .and_then(|proof| SystemClock.now().boot.since(proof.as_of));
         if let Some(age) = age {
             gauge!("chancery_freshness_age_seconds").set(age.as_secs_f64());
         }
         gauge!("chancery_applied_revision").set(view.revision().0 as f64);
         let status = self.consensus.status();
         gauge!("chancery_raft_term").set(status.term as f64);
-        gauge!("chancery_is_leader").set(if status.leader == Some(status.node) { 1.0 } else { 0.0 });
-        let (issuers, agents) =
-            self.consensus.read_state(|state| (state.issuers().count(), state.agent_count()));
+        gauge!("chancery_is_leader").set(if status.leader == Some(status.node) {
+            1.0
+        } else {
+            0.0
+        });
+        let (issuers, agents) = self
+            .consensus
+            .read_state(|state| (state.issuers().count(), state.agent_count()));
         gauge!("chancery_issuers").set(issuers as f64);
         gauge!("chancery_agents").set(agents as f64);
-        gauge!("chancery_ready").set(if self.status.health().ready() { 1.0 } else { 0.0 });
+        gauge!("chancery_ready").set(if self.status.health().ready() {
+            1.0
+        } else {
+            0.0
+        });
     }
 }

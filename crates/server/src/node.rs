@@ -129,7 +129,10 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime, ServeError> {
         .thread_name(name)
         .enable_all()
         .build()
-        .map_err(|source| ServeError::System { what: "threads", source })
+        .map_err(|source| ServeError::System {
+            what: "threads",
+            source,
+        })
 }
 
 async fn run(
@@ -224,7 +227,9 @@ impl Running {
             process,
             draw_seed: start::seeds(),
         };
-        running.issuer.spawn_on(manager.run(running.stop_issuer.clone()), raft.handle());
+        running
+            .issuer
+            .spawn_on(manager.run(running.stop_issuer.clone()), raft.handle());
         running.spawn(raft, keeper::keep(consensus.clone()));
         running.spawn(api, registry::ring(consensus.clone(), callers.clone()));
         running.spawn(api, routes::report_health(status, reporter));
@@ -264,11 +269,18 @@ impl Running {
         let address = config.admin_listen;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|source| ServeError::Listen { key: "admin_listen", address, source })?;
+            .map_err(|source| ServeError::Listen {
+                key: "admin_listen",
+                address,
+                source,
+            })?;
         let admin = Admin {
             status: status.clone(),
             prometheus: metrics::install()?,
-            gauges: Gauges { consensus: consensus.clone(), status: status.clone() },
+            gauges: Gauges {
+                consensus: consensus.clone(),
+                status: status.clone(),
+            },
         };
         let stop = self.stop_rest.clone();
         self.rest.spawn_on(
@@ -303,9 +315,15 @@ async fn bind_public(
     identity: &Arc<tls::ServerIdentity>,
 ) -> Result<Listener, ServeError> {
     let address = config.api_listen;
-    let limits =
-        Limits { drain: Duration::from_secs(config.drain_seconds), ..Limits::default() };
+    let limits = Limits {
+        drain: Duration::from_secs(config.drain_seconds),
+        ..Limits::default()
+    };
     Listener::bind(address, tls::server_config(identity.clone())?, limits)
         .await
-        .map_err(|source| ServeError::Listen { key: "api_listen", address, source })
+        .map_err(|source| ServeError::Listen {
+            key: "api_listen",
+            address,
+            source,
+        })
 }

@@ -28,12 +28,25 @@ impl Registry for Principals {
                 };
                 (Identity::Agent { id }, suspended)
             }
-            Principal::Operator(record) => {
-                (Identity::Operator { name: record.name.clone(), roles: record.roles }, None)
-            }
-            Principal::Service(record) => (Identity::Service { name: record.name.clone() }, None),
+            Principal::Operator(record) => (
+                Identity::Operator {
+                    name: record.name.clone(),
+                    roles: record.roles,
+                },
+                None,
+            ),
+            Principal::Service(record) => (
+                Identity::Service {
+                    name: record.name.clone(),
+                },
+                None,
+            ),
         };
-        Some(Registration { identity, suspended, expires_at })
+        Some(Registration {
+            identity,
+            suspended,
+            expires_at,
+        })
     }
 
     fn standing_generation(&self) -> u64 {

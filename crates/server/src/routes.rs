@@ -55,7 +55,10 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
         .add_service(describe().build_v1().map_err(failed)?)
         .add_service(describe().build_v1alpha().map_err(failed)?)
         .add_service(health);
-    let router = routes.routes().into_axum_router().merge(jwks::routes(desk.consensus.clone()));
+    let router = routes
+        .routes()
+        .into_axum_router()
+        .merge(jwks::routes(desk.consensus.clone()));
     Ok((Routes::from(router), reporter))
 }
 
@@ -71,7 +74,11 @@ pub(crate) async fn report_health(status: NodeStatus, reporter: HealthReporter) 
             continue;
         }
         told = Some(answers);
-        let serving = if answers { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let serving = if answers {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         for service in [
             "",
             "chancery.v1.AgentService",

@@ -37,8 +37,10 @@ impl Entropy for SystemEntropy {
 /// A number that tells this process from every other of this node.
 pub(crate) fn draw_process() -> Result<u64, ServeError> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| ServeError::System { what: "entropy", source: error.into() })?;
+    getrandom::fill(&mut bytes).map_err(|error| ServeError::System {
+        what: "entropy",
+        source: error.into(),
+    })?;
     Ok(u64::from_be_bytes(bytes))
 }
 
@@ -82,7 +84,11 @@ async fn options(
         .spawn(async move { TcpTransport::bind(&address.to_string()).await })
         .await
         .map_err(|error| ServeError::Fatal(error.to_string()))?
-        .map_err(|source| ServeError::Listen { key: "peer_listen", address, source })?;
+        .map_err(|source| ServeError::Listen {
+            key: "peer_listen",
+            address,
+            source,
+        })?;
     Ok(Options {
         identity: installed.admission().identity(),
         directory: installed.data_directory(),
@@ -115,7 +121,10 @@ fn admission(installed: &InstalledNode) -> Admission {
         };
         (peer.number, record)
     });
-    Admission { peers: peers.collect(), readmission: false }
+    Admission {
+        peers: peers.collect(),
+        readmission: false,
+    }
 }
 
 /// The log keeps a fifth of a snapshot's distance, so that a node that was away
@@ -132,14 +141,21 @@ fn compaction(snapshot_every: u64) -> Compaction {
 /// The first node begins the lineage; asked for again after an interruption, it
 /// goes on where it was.
 async fn birth(installed: &InstalledNode, consensus: &Consensus) -> Result<(), ServeError> {
-    let Some(birth) = installed.admission().birth()? else { return Ok(()) };
+    let Some(birth) = installed.admission().birth()? else {
+        return Ok(());
+    };
     if consensus.read_state(chancery_authority::State::is_born) {
         return Ok(());
     }
     let mut random = [0; 16];
-    getrandom::fill(&mut random)
-        .map_err(|error| ServeError::System { what: "entropy", source: error.into() })?;
-    let request = RequestId { time_ms: SystemClock::wall_ms(), random };
+    getrandom::fill(&mut random).map_err(|error| ServeError::System {
+        what: "entropy",
+        source: error.into(),
+    })?;
+    let request = RequestId {
+        time_ms: SystemClock::wall_ms(),
+        random,
+    };
     let outcome = consensus
         .birth(birth, request, BIRTH_WAIT)
         .await

@@ -46,7 +46,11 @@ impl NodeStatus {
         let view = self.consensus.view();
         let fresh = view.begin().finish(&SystemClock).is_ok();
         let active = self.signer.active();
-        let lead = self.consensus.directory().settings().map_or(0, |settings| settings.rotation_lead_ms());
+        let lead = self
+            .consensus
+            .directory()
+            .settings()
+            .map_or(0, |settings| settings.rotation_lead_ms());
         let settling = active.as_ref().is_some_and(|issuer| {
             let age = SystemClock.now().boot.since(issuer.known_since);
             age.is_none_or(|age| age.as_millis() < u128::from(lead))

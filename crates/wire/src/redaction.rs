@@ -61,7 +61,9 @@ impl fmt::Debug for v1::check_request::Credential {
 
 impl fmt::Debug for peer::ProposeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProposeRequest").field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("ProposeRequest")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,23 +75,46 @@ mod tests {
     fn a_token_never_prints() {
         let token = "eyJhbGciOiJFZERTQSJ9.payload.signature".to_owned();
         let printed = [
-            format!("{:?}", v1::MintResponse { token: token.clone(), ..Default::default() }),
-            format!("{:?}", v1::VerifyRequest { token: token.clone(), ..Default::default() }),
-            format!("{:?}", v1::RevokeRequest {
-                credential: Some(v1::revoke_request::Credential::Token(token.clone())),
-                ..Default::default()
-            }),
-            format!("{:?}", v1::CheckRequest {
-                credential: Some(v1::check_request::Credential::Token(token.clone())),
-                ..Default::default()
-            }),
-            format!("{:?}", v1::MintStreamResponse {
-                outcome: Some(v1::mint_stream_response::Outcome::Response(v1::MintResponse {
-                    token,
+            format!(
+                "{:?}",
+                v1::MintResponse {
+                    token: token.clone(),
                     ..Default::default()
-                })),
-                ..Default::default()
-            }),
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::VerifyRequest {
+                    token: token.clone(),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::RevokeRequest {
+                    credential: Some(v1::revoke_request::Credential::Token(token.clone())),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::CheckRequest {
+                    credential: Some(v1::check_request::Credential::Token(token.clone())),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::MintStreamResponse {
+                    outcome: Some(v1::mint_stream_response::Outcome::Response(
+                        v1::MintResponse {
+                            token,
+                            ..Default::default()
+                        }
+                    )),
+                    ..Default::default()
+                }
+            ),
         ];
         for text in printed {
             assert!(!text.contains("payload"), "{text}");

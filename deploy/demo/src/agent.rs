@@ -28,8 +28,14 @@ pub async fn register(chancery: &Chancery) -> Outcome<()> {
     chancery.run(&["agent", "key", PROFILE]).await?;
     chancery
         .run(&[
-            "agent", "register", &id(), "--owner", "payments", "--public-key",
-            "billing/identity.pub", "--grant",
+            "agent",
+            "register",
+            &id(),
+            "--owner",
+            "payments",
+            "--public-key",
+            "billing/identity.pub",
+            "--grant",
             "https://ledger.demo.internal/* ledger:read ledger:write",
         ])
         .await?;
@@ -38,21 +44,45 @@ pub async fn register(chancery: &Chancery) -> Outcome<()> {
 
 /// Mints on the first node, verifies on each other.
 pub async fn mint_and_verify(chancery: &Chancery, cluster: &Cluster) -> Outcome<()> {
-    let [first, others @ ..] = cluster.nodes.as_slice() else { return Err("no nodes".into()) };
+    let [first, others @ ..] = cluster.nodes.as_slice() else {
+        return Err("no nodes".into());
+    };
     let minted = chancery
         .run(&[
-            "token", "mint", "--profile", PROFILE, "--endpoint", &first.api, "--audience", AUDIENCE,
-            "--scope", SCOPE, "--out", "first.token",
+            "token",
+            "mint",
+            "--profile",
+            PROFILE,
+            "--endpoint",
+            &first.api,
+            "--audience",
+            AUDIENCE,
+            "--scope",
+            SCOPE,
+            "--out",
+            "first.token",
         ])
         .await?;
-    let (token_id, revision) = (text(&minted, "/token_id"), text(&minted, "/consistency_token"));
+    let (token_id, revision) = (
+        text(&minted, "/token_id"),
+        text(&minted, "/consistency_token"),
+    );
     say::seen(format!("node {} minted {token_id}", first.number));
     for node in others {
         let began = Instant::now();
         let verified = chancery
             .run(&[
-                "token", "verify", "first.token", "--endpoint", &node.api, "--audience", AUDIENCE,
-                "--certificate", CERTIFICATE, "--min-revision", &revision,
+                "token",
+                "verify",
+                "first.token",
+                "--endpoint",
+                &node.api,
+                "--audience",
+                AUDIENCE,
+                "--certificate",
+                CERTIFICATE,
+                "--min-revision",
+                &revision,
             ])
             .await?;
         let subject = text(&verified, "/claims/subject");

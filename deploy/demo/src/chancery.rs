@@ -36,9 +36,16 @@ impl Chancery {
         let this = std::env::current_exe()?;
         let binary = this.with_file_name("chancery");
         if !binary.is_file() {
-            return Err(format!("there is no `{}`: build it with `make demo`", binary.display()).into());
+            return Err(format!(
+                "there is no `{}`: build it with `make demo`",
+                binary.display()
+            )
+            .into());
         }
-        Ok(Self { binary, place: place.to_owned() })
+        Ok(Self {
+            binary,
+            place: place.to_owned(),
+        })
     }
 
     /// Where commands are typed, and where files are.
@@ -56,9 +63,11 @@ impl Chancery {
         say::typed(words);
         match self.ask(words).await? {
             Answer::Done(answer) => Ok(answer),
-            Answer::Refused { reason, message } => {
-                Err(format!("`chancery {}` was refused [{reason}]: {message}", words.join(" ")).into())
-            }
+            Answer::Refused { reason, message } => Err(format!(
+                "`chancery {}` was refused [{reason}]: {message}",
+                words.join(" ")
+            )
+            .into()),
         }
     }
 
@@ -90,10 +99,17 @@ impl Chancery {
 
 /// A text in an answer; empty when it is not there.
 pub fn text(answer: &Value, pointer: &str) -> String {
-    answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    answer
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A number in an answer; 0 when it is not there.
 pub fn number(answer: &Value, pointer: &str) -> u64 {
-    answer.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+    answer
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .unwrap_or_default()
 }

@@ -53,7 +53,10 @@ impl Cluster {
     /// a vote.
     pub async fn found(chancery: &Chancery) -> Outcome<Self> {
         let addresses = free_addresses(3)?;
-        let mut cluster = Self { nodes: Vec::new(), binary: chancery.binary().to_owned() };
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            binary: chancery.binary().to_owned(),
+        };
         for (number, addresses) in (1..).zip(&addresses) {
             cluster.admit(chancery, number, addresses).await?;
         }
@@ -61,7 +64,10 @@ impl Cluster {
             promote(chancery, node).await?;
         }
         let status = cluster.status_of(1).await?;
-        let voters = status.nodes.iter().filter(|node| node.standing() == v1::node::Standing::Voter);
+        let voters = status
+            .nodes
+            .iter()
+            .filter(|node| node.standing() == v1::node::Standing::Voter);
         let voters = voters.count();
         say::seen(format!(
             "{voters} voters; node {} leads in term {}; state {} at revision {}",
@@ -89,24 +95,56 @@ impl Cluster {
         let admission = format!("{name}.admission.json");
         chancery
             .run(&[
-                "node", "request", "--dir", &name, "--name", &name, "--api", &api, "--peer", &peer,
-                "--admin-listen", &admin,
+                "node",
+                "request",
+                "--dir",
+                &name,
+                "--name",
+                &name,
+                "--api",
+                &api,
+                "--peer",
+                &peer,
+                "--admin-listen",
+                &admin,
             ])
             .await?;
         let answer = if expected == 1 {
             let issuer = format!("https://{TRUST_DOMAIN}");
             chancery
                 .run(&[
-                    "init", "--request", &request, "--san", "127.0.0.1", "--trust-domain",
-                    TRUST_DOMAIN, "--issuer-url", &issuer, "--operator", "alice", "--ca", "ca",
-                    "--profile", "profile", "--admission", &admission,
+                    "init",
+                    "--request",
+                    &request,
+                    "--san",
+                    "127.0.0.1",
+                    "--trust-domain",
+                    TRUST_DOMAIN,
+                    "--issuer-url",
+                    &issuer,
+                    "--operator",
+                    "alice",
+                    "--ca",
+                    "ca",
+                    "--profile",
+                    "profile",
+                    "--admission",
+                    &admission,
                 ])
                 .await?
         } else {
             chancery
                 .run(&[
-                    "node", "add", "--request", &request, "--san", "127.0.0.1", "--ca", "ca",
-                    "--admission", &admission,
+                    "node",
+                    "add",
+                    "--request",
+                    &request,
+                    "--san",
+                    "127.0.0.1",
+                    "--ca",
+                    "ca",
+                    "--admission",
+                    &admission,
                 ])
                 .await?
         };
@@ -120,7 +158,14 @@ impl Cluster {
             return Err(format!("{name} was admitted as node {number}").into());
         }
         let operator = client(chancery, std::slice::from_ref(&api), "profile")?;
-        self.nodes.push(Node { number, api, name, directory, process: Some(process), operator });
+        self.nodes.push(Node {
+            number,
+            api,
+            name,
+            directory,
+            process: Some(process),
+            operator,
+        });
         self.wait_until_it_mints(number).await
     }
 
@@ -242,5 +287,13 @@ fn free_addresses(nodes: usize) -> Outcome<Vec<Addresses>> {
         held.push(listener);
         Ok(address)
     };
-    (0..nodes).map(|_| Ok(Addresses { api: free()?, peer: free()?, admin: free()? })).collect()
+    (0..nodes)
+        .map(|_| {
+            Ok(Addresses {
+                api: free()?,
+                peer: free()?,
+                admin: free()?,
+            })
+        })
+        .collect()
 }

@@ -108,7 +108,9 @@ async fn nodes_of_issuers(chancery: &Chancery) -> Outcome<BTreeMap<u32, u64>> {
     let issuers = chancery.run(&["epoch", "show"]).await?;
     let issuers = issuers.as_array().cloned().unwrap_or_default();
     let entry = |issuer: &Value| {
-        u32::try_from(number(issuer, "/number")).ok().map(|n| (n, number(issuer, "/node")))
+        u32::try_from(number(issuer, "/number"))
+            .ok()
+            .map(|n| (n, number(issuer, "/node")))
     };
     Ok(issuers.iter().filter_map(entry).collect())
 }
@@ -116,7 +118,15 @@ async fn nodes_of_issuers(chancery: &Chancery) -> Outcome<BTreeMap<u32, u64>> {
 fn show(report: &Report, issuers: &BTreeMap<u32, u64>, killed_node: u64, killed: Instant) {
     say::seen(format!(
         "{:>10} {:>9} {:>10} {:>12} {:>8} {:>13} {:>9} {:>9} {:>9}",
-        "offered to", "attempts", "offered/s", "first tries", "retries", "failed after", "p50", "p99", "slowest"
+        "offered to",
+        "attempts",
+        "offered/s",
+        "first tries",
+        "retries",
+        "failed after",
+        "p50",
+        "p99",
+        "slowest"
     ));
     say::seen(format!(
         "{:>10} {:>9} {:>10} {:>12} {:>8} {:>13} {:>9} {:>9} {:>9}",
@@ -137,13 +147,23 @@ fn show(report: &Report, issuers: &BTreeMap<u32, u64>, killed_node: u64, killed:
             say::ms(row.slowest),
         ));
     }
-    let moved = report.samples.iter().filter(|s| s.offered_to == killed_node && s.due > killed);
+    let moved = report
+        .samples
+        .iter()
+        .filter(|s| s.offered_to == killed_node && s.due > killed);
     let mut minted_by = BTreeMap::<u64, u64>::new();
     for sample in moved {
-        let by = sample.issuer().and_then(|issuer| issuers.get(&issuer)).copied().unwrap_or(0);
+        let by = sample
+            .issuer()
+            .and_then(|issuer| issuers.get(&issuer))
+            .copied()
+            .unwrap_or(0);
         *minted_by.entry(by).or_default() += 1;
     }
-    let moved: Vec<_> = minted_by.iter().map(|(node, n)| format!("{n} by node {node}")).collect();
+    let moved: Vec<_> = minted_by
+        .iter()
+        .map(|(node, n)| format!("{n} by node {node}"))
+        .collect();
     say::seen(format!(
         "what was offered to node {killed_node} after the kill was minted: {}",
         moved.join(", ")
@@ -170,8 +190,11 @@ impl Report {
     }
 
     fn of(&self, node: u64) -> Row {
-        let samples: Vec<&Sample> =
-            self.samples.iter().filter(|sample| sample.offered_to == node).collect();
+        let samples: Vec<&Sample> = self
+            .samples
+            .iter()
+            .filter(|sample| sample.offered_to == node)
+            .collect();
         let counted = self.statistics.iter().filter(|(number, _)| *number == node);
         let (failed_first_tries, retries) = counted.fold((0, 0), |(failed, retries), (_, s)| {
             (failed + s.failed_first_tries, retries + s.retries)
@@ -187,7 +210,10 @@ impl Report {
             rate: samples.len() as f64 / self.lasted.as_secs_f64(),
             failed_first_tries,
             retries,
-            failures: samples.iter().filter(|sample| sample.outcome.is_err()).count(),
+            failures: samples
+                .iter()
+                .filter(|sample| sample.outcome.is_err())
+                .count(),
             p50: at(0.50),
             p99: at(0.99),
             slowest: at(1.0),
@@ -199,20 +225,39 @@ fn judge(report: &Report, cluster: &Cluster, killed_node: u64) -> Outcome<()> {
     for node in &cluster.nodes {
         let row = report.of(node.number);
         if row.rate < PROMISED_RATE {
-            return Err(format!("only {:.1} mints a second were offered to node {}", row.rate, node.number).into());
+            return Err(format!(
+                "only {:.1} mints a second were offered to node {}",
+                row.rate, node.number
+            )
+            .into());
         }
     }
-    let failed = report.samples.iter().filter_map(|sample| sample.outcome.as_ref().err());
+    let failed = report
+        .samples
+        .iter()
+        .filter_map(|sample| sample.outcome.as_ref().err());
     let failed: Vec<_> = failed.collect();
     if let Some(first) = failed.first() {
-        return Err(format!("{} mints failed after all retries; the first: {first}", failed.len()).into());
+        return Err(format!(
+            "{} mints failed after all retries; the first: {first}",
+            failed.len()
+        )
+        .into());
     }
     if report.of(killed_node).failed_first_tries == 0 {
         return Err("the kill was not noticed by any caller of the killed node".into());
     }
-    let calls: u64 = report.statistics.iter().map(|(_, counted)| counted.calls).sum();
+    let calls: u64 = report
+        .statistics
+        .iter()
+        .map(|(_, counted)| counted.calls)
+        .sum();
     if calls != report.samples.len() as u64 {
-        return Err(format!("{calls} calls were begun, and {} ended", report.samples.len()).into());
+        return Err(format!(
+            "{calls} calls were begun, and {} ended",
+            report.samples.len()
+        )
+        .into());
     }
     say::seen(format!("{calls} mints offered, 0 failed"));
     Ok(())
@@ -230,7 +275,11 @@ async fn verify_last_of_killed(
     let by_killed = |sample: &&Sample| {
         sample.issuer().and_then(|issuer| issuers.get(&issuer)) == Some(&killed_node)
     };
-    let last = report.samples.iter().filter(by_killed).max_by_key(|sample| sample.due);
+    let last = report
+        .samples
+        .iter()
+        .filter(by_killed)
+        .max_by_key(|sample| sample.due);
     let last = last.ok_or("the killed node had minted nothing")?;
     let minted = last.outcome.as_ref().map_err(Clone::clone)?;
     std::fs::write(chancery.place().join("last.token"), &minted.token)?;
@@ -242,8 +291,17 @@ async fn verify_last_of_killed(
     for node in cluster.running() {
         chancery
             .run(&[
-                "token", "verify", "last.token", "--endpoint", &node.api, "--audience", AUDIENCE,
-                "--certificate", CERTIFICATE, "--min-revision", &minted.consistency_token,
+                "token",
+                "verify",
+                "last.token",
+                "--endpoint",
+                &node.api,
+                "--audience",
+                AUDIENCE,
+                "--certificate",
+                CERTIFICATE,
+                "--min-revision",
+                &minted.consistency_token,
             ])
             .await?;
         say::seen(format!("node {}: valid", node.number));

@@ -41,7 +41,11 @@ impl Sample {
     /// Who signed it: the number stands in the token's id.
     pub fn issuer(&self) -> Option<u32> {
         let minted = self.outcome.as_ref().ok()?;
-        minted.token_id.parse::<TokenId>().ok().map(|id| id.issuer().0)
+        minted
+            .token_id
+            .parse::<TokenId>()
+            .ok()
+            .map(|id| id.issuer().0)
     }
 }
 
@@ -67,7 +71,11 @@ impl Load {
         let began = Instant::now();
         let stop = Arc::new(AtomicBool::new(false));
         let pace = Duration::from_secs(1) * CALLERS_PER_NODE / RATE_PER_NODE;
-        let mut load = Self { stop: stop.clone(), callers: Vec::new(), began };
+        let mut load = Self {
+            stop: stop.clone(),
+            callers: Vec::new(),
+            began,
+        };
         let apis: Vec<_> = cluster.nodes.iter().map(|node| node.api.clone()).collect();
         for (position, node) in cluster.nodes.iter().enumerate() {
             let mut endpoints = apis.clone();
@@ -76,7 +84,8 @@ impl Load {
                 let client = client(chancery, &endpoints, PROFILE)?;
                 let first = began + pace * caller / CALLERS_PER_NODE;
                 let offers = offer(client.clone(), node.number, first, pace, stop.clone());
-                load.callers.push((node.number, client, tokio::spawn(offers)));
+                load.callers
+                    .push((node.number, client, tokio::spawn(offers)));
             }
         }
         Ok(load)
@@ -86,7 +95,11 @@ impl Load {
     pub async fn end(self) -> Outcome<Report> {
         self.stop.store(true, Ordering::Relaxed);
         let lasted = self.began.elapsed();
-        let mut report = Report { samples: Vec::new(), statistics: Vec::new(), lasted };
+        let mut report = Report {
+            samples: Vec::new(),
+            statistics: Vec::new(),
+            lasted,
+        };
         for (node, client, offers) in self.callers {
             report.samples.extend(offers.await?);
             report.statistics.push((node, client.statistics()));
@@ -125,6 +138,14 @@ async fn mint(client: Client, offered_to: u64, due: Instant) -> Sample {
         scopes: vec![SCOPE.to_owned()],
         ..v1::MintRequest::default()
     };
-    let outcome = client.mint(request).await.map_err(|error| error.to_string());
-    Sample { offered_to, due, took: due.elapsed(), outcome }
+    let outcome = client
+        .mint(request)
+        .await
+        .map_err(|error| error.to_string());
+    Sample {
+        offered_to,
+        due,
+        took: due.elapsed(),
+        outcome,
+    }
 }

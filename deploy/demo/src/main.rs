@@ -50,7 +50,9 @@ async fn demo() -> Outcome<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let place = tempfile::Builder::new().prefix("chancery-demo-").tempdir()?;
+    let place = tempfile::Builder::new()
+        .prefix("chancery-demo-")
+        .tempdir()?;
     let told = tokio::select! {
         told = story(place.path()) => told,
         _ = terminate.recv() => Err("terminated".into()),
@@ -59,7 +61,11 @@ async fn demo() -> Outcome<()> {
     };
     told.map_err(|error| {
         let kept = place.keep();
-        format!("{error}\n  the nodes' logs are kept: {}/node-*/log", kept.display()).into()
+        format!(
+            "{error}\n  the nodes' logs are kept: {}/node-*/log",
+            kept.display()
+        )
+        .into()
     })
 }
 

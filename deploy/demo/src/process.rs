@@ -17,7 +17,10 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// Starts `chancery serve` in a directory; what it says goes to `log` there.
     pub fn start(binary: &Path, directory: &Path) -> Outcome<Self> {
-        let log = File::options().create(true).append(true).open(directory.join("log"))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("log"))?;
         let child = Command::new(binary)
             .arg("serve")
             .arg("--config")

@@ -15,7 +15,13 @@ pub async fn after_revoking(chancery: &Chancery, cluster: &Cluster) -> Outcome<(
         mint(chancery, node, file).await?;
     }
     let revoked = chancery
-        .run(&["token", "revoke", "revoked.token", "--reason", "leaked in a log"])
+        .run(&[
+            "token",
+            "revoke",
+            "revoked.token",
+            "--reason",
+            "leaked in a log",
+        ])
         .await?;
     let demanded = text(&revoked, "/committed/consistency_token");
     for node in &cluster.nodes {
@@ -37,14 +43,23 @@ pub async fn after_revoking(chancery: &Chancery, cluster: &Cluster) -> Outcome<(
 /// Suspends the agent: each node refuses what it holds, and mints nothing more.
 pub async fn after_suspending(chancery: &Chancery, cluster: &Cluster) -> Outcome<()> {
     let suspended = chancery
-        .run(&["suspend", "agent", &agent::id(), "--reason", "it behaves oddly"])
+        .run(&[
+            "suspend",
+            "agent",
+            &agent::id(),
+            "--reason",
+            "it behaves oddly",
+        ])
         .await?;
     let demanded = text(&suspended, "/committed/consistency_token");
     for node in &cluster.nodes {
         refuses(chancery, node, "other.token", &demanded).await?;
         let words = mint_words(node, "never.token");
-        let words: Vec<_> =
-            words.iter().copied().chain(["--min-revision", demanded.as_str()]).collect();
+        let words: Vec<_> = words
+            .iter()
+            .copied()
+            .chain(["--min-revision", demanded.as_str()])
+            .collect();
         say::typed(&words);
         match chancery.ask(&words).await? {
             Answer::Refused { reason, .. } => {
@@ -65,8 +80,18 @@ async fn mint(chancery: &Chancery, node: &Node, file: &str) -> Outcome<()> {
 
 fn mint_words<'a>(node: &'a Node, file: &'a str) -> [&'a str; 12] {
     [
-        "token", "mint", "--profile", PROFILE, "--endpoint", &node.api, "--audience", AUDIENCE,
-        "--scope", SCOPE, "--out", file,
+        "token",
+        "mint",
+        "--profile",
+        PROFILE,
+        "--endpoint",
+        &node.api,
+        "--audience",
+        AUDIENCE,
+        "--scope",
+        SCOPE,
+        "--out",
+        file,
     ]
 }
 
@@ -84,15 +109,19 @@ async fn refuses(chancery: &Chancery, node: &Node, file: &str, demanded: &str) -
     }
 }
 
-async fn verify(
-    chancery: &Chancery,
-    node: &Node,
-    file: &str,
-    demanded: &str,
-) -> Outcome<Answer> {
+async fn verify(chancery: &Chancery, node: &Node, file: &str, demanded: &str) -> Outcome<Answer> {
     let words = [
-        "token", "verify", file, "--endpoint", &node.api, "--audience", AUDIENCE, "--certificate",
-        CERTIFICATE, "--min-revision", demanded,
+        "token",
+        "verify",
+        file,
+        "--endpoint",
+        &node.api,
+        "--audience",
+        AUDIENCE,
+        "--certificate",
+        CERTIFICATE,
+        "--min-revision",
+        demanded,
     ];
     say::typed(&words);
     chancery.ask(&words).await

@@ -17,8 +17,14 @@ pub fn typed(words: &[&str]) {
     let quoted: Vec<_> = words
         .iter()
         .map(|word| {
-            let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@".contains(character);
-            if word.chars().all(plain) { (*word).to_owned() } else { format!("'{word}'") }
+            let plain = |character: char| {
+                character.is_ascii_alphanumeric() || "-_./:=,@".contains(character)
+            };
+            if word.chars().all(plain) {
+                (*word).to_owned()
+            } else {
+                format!("'{word}'")
+            }
         })
         .collect();
     println!("$ chancery {}", quoted.join(" "));

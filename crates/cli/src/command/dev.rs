@@ -86,7 +86,13 @@ fn found(args: &DevArgs, place: &Place) -> Result<(), Failure> {
         },
         now,
     )?;
-    join::join(&JoinArgs { dir: place.node(), admission }, now)?;
+    join::join(
+        &JoinArgs {
+            dir: place.node(),
+            admission,
+        },
+        now,
+    )?;
     Ok(())
 }
 
@@ -101,13 +107,19 @@ impl Place {
         if let Some(given) = given {
             chancery_server::admission::create_private_directory(given)?;
             let path = std::path::absolute(given).map_err(Failure::local)?;
-            return Ok(Self { path, temporary: false });
+            return Ok(Self {
+                path,
+                temporary: false,
+            });
         }
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(Failure::local)?;
         let path = std::env::temp_dir().join(format!("chancery-dev-{}", hex::encode(random)));
         chancery_server::admission::create_private_directory(&path)?;
-        Ok(Self { path, temporary: true })
+        Ok(Self {
+            path,
+            temporary: true,
+        })
     }
 
     fn node(&self) -> PathBuf {
@@ -130,7 +142,9 @@ impl Drop for Place {
 /// Says what to type, once the node answers its operator.
 async fn guide(profile: PathBuf, output: Output) {
     let patience = Span(Duration::from_secs(60));
-    let Ok(client) = ClusterArgs::of_profile(&profile, patience).client() else { return };
+    let Ok(client) = ClusterArgs::of_profile(&profile, patience).client() else {
+        return;
+    };
     if who_am_i(&client).await.is_err() {
         return;
     }

@@ -145,7 +145,9 @@ impl EpochCommand {
 }
 
 async fn show(args: &ShowArgs, output: Output) -> Result<(), Failure> {
-    let request = v1::ListKeysRequest { min_revision: args.read.min_revision() };
+    let request = v1::ListKeysRequest {
+        min_revision: args.read.min_revision(),
+    };
     let keys: v1::ListKeysResponse = args
         .cluster
         .client()?
@@ -170,12 +172,18 @@ async fn show(args: &ShowArgs, output: Output) -> Result<(), Failure> {
         retired_at: (issuer.retired_at != 0).then_some(issuer.retired_at),
         key_id: issuer.key_id,
     };
-    output.list(&keys.issuers.into_iter().map(view).collect::<Vec<_>>(), &ISSUER_COLUMNS)
+    output.list(
+        &keys.issuers.into_iter().map(view).collect::<Vec<_>>(),
+        &ISSUER_COLUMNS,
+    )
 }
 
 async fn rotate(args: &RotateArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request = v1::RotateRequest { meta: order.meta(), emergency: args.emergency };
+    let request = v1::RotateRequest {
+        meta: order.meta(),
+        emergency: args.emergency,
+    };
     let rotated: v1::RotateResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
@@ -192,7 +200,10 @@ async fn rotate(args: &RotateArgs, output: Output) -> Result<(), Failure> {
 
 async fn revoke(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request = v1::RevokeKeyRequest { meta: order.meta(), keys: args.which.keys() };
+    let request = v1::RevokeKeyRequest {
+        meta: order.meta(),
+        keys: args.which.keys(),
+    };
     let revoked: v1::RevokeKeyResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();

@@ -93,7 +93,11 @@ impl SettingsArgs {
             (self.epoch, "--epoch", &mut settings.epoch_s),
             (self.ttl, "--ttl", &mut settings.ttl_default_s),
             (self.ttl_cap, "--ttl-cap", &mut settings.ttl_cap_s),
-            (self.jwks_max_age, "--jwks-max-age", &mut settings.jwks_max_age_s),
+            (
+                self.jwks_max_age,
+                "--jwks-max-age",
+                &mut settings.jwks_max_age_s,
+            ),
             (self.leeway, "--leeway", &mut settings.leeway_s),
         ] {
             if let Some(span) = given {
@@ -164,7 +168,9 @@ pub fn run(args: &InitArgs, output: Output) -> Result<(), Failure> {
 /// Founds a cluster. Everything is checked, and every place found free, before
 /// the first file is written.
 pub fn found(args: &InitArgs, now: SystemTime) -> Result<Admission, Failure> {
-    let settings = args.settings.settings(&args.trust_domain, &args.issuer_url)?;
+    let settings = args
+        .settings
+        .settings(&args.trust_domain, &args.issuer_url)?;
     let request = NodeRequest::read(&args.request)?;
     let admission_path = admission_path(args, request.name());
     for path in [&args.ca, &args.profile, &admission_path] {
@@ -201,22 +207,29 @@ pub fn found(args: &InitArgs, now: SystemTime) -> Result<Admission, Failure> {
 }
 
 fn admission_path(args: &InitArgs, name: &PrincipalName) -> PathBuf {
-    args.admission.clone().unwrap_or_else(|| format!("{name}.admission.json").into())
+    args.admission
+        .clone()
+        .unwrap_or_else(|| format!("{name}.admission.json").into())
 }
 
 fn must_be_free(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    Err(Failure::local(format_args!("`{}` is there already", path.display()))
-        .next("a cluster is founded once: choose other places, or move what is there away"))
+    Err(
+        Failure::local(format_args!("`{}` is there already", path.display()))
+            .next("a cluster is founded once: choose other places, or move what is there away"),
+    )
 }
 
 fn new_lineage() -> Result<Lineage, Failure> {
     let mut random = [0; 8];
     getrandom::fill(&mut random)
         .map_err(|error| Failure::local(format_args!("this machine gave no entropy: {error}")))?;
-    Ok(Lineage { generation: 1, random: u64::from_be_bytes(random) })
+    Ok(Lineage {
+        generation: 1,
+        random: u64::from_be_bytes(random),
+    })
 }
 
 #[cfg(test)]
@@ -226,9 +239,18 @@ mod tests {
 
     #[test]
     fn settings_are_checked_before_anything_is_written() {
-        let args = SettingsArgs { freshness: Some("700ms".parse().unwrap()), ..SettingsArgs::default() };
-        let failure = args.settings("example.org", "https://issuer.example.org").unwrap_err();
+        let args = SettingsArgs {
+            freshness: Some("700ms".parse().unwrap()),
+            ..SettingsArgs::default()
+        };
+        let failure = args
+            .settings("example.org", "https://issuer.example.org")
+            .unwrap_err();
         assert_eq!(failure.kind, crate::failure::Kind::Usage);
-        assert!(failure.message.contains("freshness_ms"), "{}", failure.message);
+        assert!(
+            failure.message.contains("freshness_ms"),
+            "{}",
+            failure.message
+        );
     }
 }

@@ -126,16 +126,28 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
         name: args.name.clone(),
         roles: args.roles.iter().map(|role| role.role()).collect(),
         public_keys: args.keys.read()?,
-        expires_at: args.expires.map_or(0, |expires| expires.seconds(SystemTime::now())),
+        expires_at: args
+            .expires
+            .map_or(0, |expires| expires.seconds(SystemTime::now())),
     };
     let added: v1::AddOperatorResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
-            async move { PrincipalServiceClient::new(channel).add_operator(request).await }
+            async move {
+                PrincipalServiceClient::new(channel)
+                    .add_operator(request)
+                    .await
+            }
         })
         .await?;
     let committed = CommittedView::of(added.committed)?;
-    output.record(&AddView { name: &args.name, committed }, &COMMITTED)
+    output.record(
+        &AddView {
+            name: &args.name,
+            committed,
+        },
+        &COMMITTED,
+    )
 }
 
 async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {

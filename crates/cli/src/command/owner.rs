@@ -30,7 +30,12 @@ pub struct AddArgs {
     /// What the record calls them
     name: String,
     /// For people: at most 256 bytes
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     description: String,
     #[command(flatten)]
     order: OrderArgs,
@@ -60,8 +65,11 @@ struct OwnerView {
     description: String,
 }
 
-const COLUMNS: [Column; 3] =
-    [("name", "/name"), ("suspended", "/suspended"), ("description", "/description")];
+const COLUMNS: [Column; 3] = [
+    ("name", "/name"),
+    ("suspended", "/suspended"),
+    ("description", "/description"),
+];
 
 impl OwnerCommand {
     pub async fn run(&self, output: Output) -> Result<(), Failure> {
@@ -82,23 +90,39 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
     let added: v1::AddOwnerResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
-            async move { PrincipalServiceClient::new(channel).add_owner(request).await }
+            async move {
+                PrincipalServiceClient::new(channel)
+                    .add_owner(request)
+                    .await
+            }
         })
         .await?;
     let committed = CommittedView::of(added.committed)?;
-    output.record(&AddView { name: &args.name, committed }, &COMMITTED)
+    output.record(
+        &AddView {
+            name: &args.name,
+            committed,
+        },
+        &COMMITTED,
+    )
 }
 
 async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {
     let client = args.cluster.client()?;
     let mut views = Vec::new();
-    let mut request =
-        v1::ListOwnersRequest { min_revision: args.read.min_revision(), ..Default::default() };
+    let mut request = v1::ListOwnersRequest {
+        min_revision: args.read.min_revision(),
+        ..Default::default()
+    };
     loop {
         let page: v1::ListOwnersResponse = client
             .call(Idempotence::Repeatable, |channel| {
                 let request = request.clone();
-                async move { PrincipalServiceClient::new(channel).list_owners(request).await }
+                async move {
+                    PrincipalServiceClient::new(channel)
+                        .list_owners(request)
+                        .await
+                }
             })
             .await?;
         views.extend(page.owners.into_iter().map(|owner| OwnerView {

@@ -48,8 +48,10 @@ struct RemoveView<'a> {
 pub async fn principals(args: &ListArgs) -> Result<Vec<v1::Principal>, Failure> {
     let client = args.cluster.client()?;
     let mut all = Vec::new();
-    let mut request =
-        v1::ListPrincipalsRequest { min_revision: args.read.min_revision(), ..Default::default() };
+    let mut request = v1::ListPrincipalsRequest {
+        min_revision: args.read.min_revision(),
+        ..Default::default()
+    };
     loop {
         let page: v1::ListPrincipalsResponse = client
             .call(Idempotence::Repeatable, |channel| {
@@ -83,5 +85,11 @@ pub async fn remove(
         })
         .await?;
     let committed = CommittedView::of(removed.committed)?;
-    output.record(&RemoveView { name: &args.name, committed }, &COMMITTED)
+    output.record(
+        &RemoveView {
+            name: &args.name,
+            committed,
+        },
+        &COMMITTED,
+    )
 }

@@ -24,7 +24,12 @@ pub struct ServeArgs {
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// What to log, such as `info` or `info,chancery_consensus=debug`
-    #[arg(long, value_name = "FILTER", env = "CHANCERY_LOG", default_value = "info,openraft=warn")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "CHANCERY_LOG",
+        default_value = "info,openraft=warn"
+    )]
     log: String,
     /// In which form
     #[arg(long, value_enum, default_value = "text")]
@@ -44,8 +49,9 @@ impl LogArgs {
     pub fn start(&self) -> Result<(), Failure> {
         let filter = EnvFilter::try_new(&self.log)
             .map_err(|error| Failure::usage(format_args!("--log `{}`: {error}", self.log)))?;
-        let builder =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Text => builder.with_ansi(false).try_init(),
             LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -76,8 +82,10 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
     };
-    chancery_server::serve(config, stopped).await.map_err(|error| match error {
-        ServeError::Admission(error) => error.into(),
-        error => Failure::local(error),
-    })
+    chancery_server::serve(config, stopped)
+        .await
+        .map_err(|error| match error {
+            ServeError::Admission(error) => error.into(),
+            error => Failure::local(error),
+        })
 }

@@ -52,8 +52,11 @@ struct ServiceView {
     key_thumbprints: Vec<String>,
 }
 
-const COLUMNS: [Column; 3] =
-    [("name", "/name"), ("audiences", "/audiences"), ("keys", "/key_thumbprints")];
+const COLUMNS: [Column; 3] = [
+    ("name", "/name"),
+    ("audiences", "/audiences"),
+    ("keys", "/key_thumbprints"),
+];
 
 #[derive(Serialize)]
 struct AddView<'a> {
@@ -83,11 +86,21 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
     let added: v1::AddServiceResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
-            async move { PrincipalServiceClient::new(channel).add_service(request).await }
+            async move {
+                PrincipalServiceClient::new(channel)
+                    .add_service(request)
+                    .await
+            }
         })
         .await?;
     let committed = CommittedView::of(added.committed)?;
-    output.record(&AddView { name: &args.name, committed }, &COMMITTED)
+    output.record(
+        &AddView {
+            name: &args.name,
+            committed,
+        },
+        &COMMITTED,
+    )
 }
 
 async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {

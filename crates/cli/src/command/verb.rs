@@ -46,8 +46,10 @@ const COLUMNS: [Column; 5] = [
 
 pub async fn suspend(args: &VerbArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request =
-        v1::SuspendRequest { meta: order.meta(), subject: Some(args.subject.subject()?) };
+    let request = v1::SuspendRequest {
+        meta: order.meta(),
+        subject: Some(args.subject.subject()?),
+    };
     let answer: v1::SuspendResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
@@ -59,7 +61,10 @@ pub async fn suspend(args: &VerbArgs, output: Output) -> Result<(), Failure> {
 
 pub async fn resume(args: &VerbArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request = v1::ResumeRequest { meta: order.meta(), subject: Some(args.subject.subject()?) };
+    let request = v1::ResumeRequest {
+        meta: order.meta(),
+        subject: Some(args.subject.subject()?),
+    };
     let answer: v1::ResumeResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
@@ -71,12 +76,18 @@ pub async fn resume(args: &VerbArgs, output: Output) -> Result<(), Failure> {
 
 pub async fn revoke_held(args: &VerbArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request =
-        v1::RevokeHeldRequest { meta: order.meta(), subject: Some(args.subject.subject()?) };
+    let request = v1::RevokeHeldRequest {
+        meta: order.meta(),
+        subject: Some(args.subject.subject()?),
+    };
     let answer: v1::RevokeHeldResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
-            async move { RevocationServiceClient::new(channel).revoke_held(request).await }
+            async move {
+                RevocationServiceClient::new(channel)
+                    .revoke_held(request)
+                    .await
+            }
         })
         .await?;
     show(args, "dead", answer.may_mint_anew, answer.committed, output)

@@ -40,11 +40,20 @@ struct ChangeView {
     what: String,
 }
 
-const COLUMNS: [Column; 3] = [("revision", "/revision"), ("change", "/change"), ("what", "/what")];
+const COLUMNS: [Column; 3] = [
+    ("revision", "/revision"),
+    ("change", "/change"),
+    ("what", "/what"),
+];
 
 pub async fn run(args: &WatchArgs, output: Output) -> Result<(), Failure> {
-    let max_age = args.max_age.map(|span| span.milliseconds("--max-age")).transpose()?;
-    let request = v1::WatchRequest { max_age_ms: max_age.unwrap_or(0) };
+    let max_age = args
+        .max_age
+        .map(|span| span.milliseconds("--max-age"))
+        .transpose()?;
+    let request = v1::WatchRequest {
+        max_age_ms: max_age.unwrap_or(0),
+    };
     let mut feed: Streaming<v1::WatchResponse> = args
         .cluster
         .client()?
@@ -55,13 +64,17 @@ pub async fn run(args: &WatchArgs, output: Output) -> Result<(), Failure> {
     let mut snapshot = Vec::new();
     loop {
         match feed.message().await {
-            Ok(Some(v1::WatchResponse { event: Some(Event::Snapshot(part)) })) => {
+            Ok(Some(v1::WatchResponse {
+                event: Some(Event::Snapshot(part)),
+            })) => {
                 snapshot.extend(part.changes);
                 if part.last && !args.changes_only {
                     show(part.revision, std::mem::take(&mut snapshot), output)?;
                 }
             }
-            Ok(Some(v1::WatchResponse { event: Some(Event::Delta(delta)) })) => {
+            Ok(Some(v1::WatchResponse {
+                event: Some(Event::Delta(delta)),
+            })) => {
                 show(delta.revision, delta.changes, output)?;
             }
             Ok(Some(_)) => {}
@@ -83,8 +96,17 @@ fn ended(why: &str) -> Failure {
 
 fn show(revision: u64, changes: Vec<v1::ViewChange>, output: Output) -> Result<(), Failure> {
     for change in changes {
-        let Some((change, what)) = change.change.map(said) else { continue };
-        output.event(&ChangeView { revision, change, what }, &COLUMNS)?;
+        let Some((change, what)) = change.change.map(said) else {
+            continue;
+        };
+        output.event(
+            &ChangeView {
+                revision,
+                change,
+                what,
+            },
+            &COLUMNS,
+        )?;
     }
     Ok(())
 }
@@ -93,11 +115,15 @@ fn said(change: Change) -> (&'static str, String) {
     match change {
         Change::IssuerOpened(opened) => (
             "issuer opened",
-            format!("issuer {} of node {}, epoch {}", opened.number, opened.node, opened.epoch),
+            format!(
+                "issuer {} of node {}, epoch {}",
+                opened.number, opened.node, opened.epoch
+            ),
         ),
-        Change::IssuerRetired(retired) => {
-            ("issuer retired", format!("issuer {} at {}", retired.number, retired.retired_at))
-        }
+        Change::IssuerRetired(retired) => (
+            "issuer retired",
+            format!("issuer {} at {}", retired.number, retired.retired_at),
+        ),
         Change::IssuerExpired(number) => ("issuer expired", format!("issuer {number}")),
         Change::IssuerRevoked(number) => ("issuer revoked", format!("issuer {number}")),
         Change::Watermark(mark) => (

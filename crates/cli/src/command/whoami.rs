@@ -25,8 +25,11 @@ struct WhoAmIView {
     key_thumbprint: String,
 }
 
-const COLUMNS: [Column; 3] =
-    [("principal", "/principal"), ("roles", "/roles"), ("key", "/key_thumbprint")];
+const COLUMNS: [Column; 3] = [
+    ("principal", "/principal"),
+    ("roles", "/roles"),
+    ("key", "/key_thumbprint"),
+];
 
 pub async fn run(args: &WhoAmIArgs, output: Output) -> Result<(), Failure> {
     let who: v1::WhoAmIResponse = args

@@ -18,9 +18,9 @@ fn answer(answer: &Answer) -> pb::Answer {
         Answer::Node(number) => Kind::Node(number.0),
         Answer::Issuer(number) => Kind::Issuer(number.0),
         Answer::Epoch(number) => Kind::Epoch(number.0),
-        Answer::Issuers(numbers) => {
-            Kind::Issuers(Issuers { numbers: numbers.iter().map(|number| number.0).collect() })
-        }
+        Answer::Issuers(numbers) => Kind::Issuers(Issuers {
+            numbers: numbers.iter().map(|number| number.0).collect(),
+        }),
         Answer::HeldKilled(killed) => Kind::HeldKilled(*killed),
         Answer::MayMintAnew(may) => Kind::MayMintAnew(*may),
     };
@@ -29,18 +29,24 @@ fn answer(answer: &Answer) -> pb::Answer {
 
 fn read_answer(answer: &pb::Answer) -> Result<Answer, Undecodable> {
     use pb::answer::Kind;
-    Ok(match answer.kind.as_ref().ok_or(Undecodable::Unknown("an answer"))? {
-        Kind::Nothing(_) => Answer::Nothing,
-        Kind::Agent(id) => Answer::Agent(parse("an agent's id", id)?),
-        Kind::Node(number) => Answer::Node(NodeNumber(*number)),
-        Kind::Issuer(number) => Answer::Issuer(IssuerNumber(*number)),
-        Kind::Epoch(number) => Answer::Epoch(EpochNumber(*number)),
-        Kind::Issuers(issuers) => {
-            Answer::Issuers(issuers.numbers.iter().copied().map(IssuerNumber).collect())
-        }
-        Kind::HeldKilled(killed) => Answer::HeldKilled(*killed),
-        Kind::MayMintAnew(may) => Answer::MayMintAnew(*may),
-    })
+    Ok(
+        match answer
+            .kind
+            .as_ref()
+            .ok_or(Undecodable::Unknown("an answer"))?
+        {
+            Kind::Nothing(_) => Answer::Nothing,
+            Kind::Agent(id) => Answer::Agent(parse("an agent's id", id)?),
+            Kind::Node(number) => Answer::Node(NodeNumber(*number)),
+            Kind::Issuer(number) => Answer::Issuer(IssuerNumber(*number)),
+            Kind::Epoch(number) => Answer::Epoch(EpochNumber(*number)),
+            Kind::Issuers(issuers) => {
+                Answer::Issuers(issuers.numbers.iter().copied().map(IssuerNumber).collect())
+            }
+            Kind::HeldKilled(killed) => Answer::HeldKilled(*killed),
+            Kind::MayMintAnew(may) => Answer::MayMintAnew(*may),
+        },
+    )
 }
 
 pub(super) fn verdict(verdict: &Result<Answer, Rejection>) -> pb::Verdict {
@@ -60,12 +66,18 @@ pub(super) fn read_verdict(
 ) -> Result<Result<Answer, Rejection>, Undecodable> {
     use pb::verdict::Kind;
     let verdict = required(verdict, "verdict")?;
-    Ok(match verdict.kind.as_ref().ok_or(Undecodable::Unknown("a verdict"))? {
-        Kind::Answer(answer) => Ok(read_answer(answer)?),
-        Kind::Rejection(rejection) => {
-            let reason = Reason::from_code(&rejection.code)
-                .ok_or(Undecodable::Unknown("a rejection"))?;
-            Err(Rejection::new(reason, &rejection.about))
-        }
-    })
+    Ok(
+        match verdict
+            .kind
+            .as_ref()
+            .ok_or(Undecodable::Unknown("a verdict"))?
+        {
+            Kind::Answer(answer) => Ok(read_answer(answer)?),
+            Kind::Rejection(rejection) => {
+                let reason = Reason::from_code(&rejection.code)
+                    .ok_or(Undecodable::Unknown("a rejection"))?;
+                Err(Rejection::new(reason, &rejection.about))
+            }
+        },
+    )
 }

@@ -64,23 +64,26 @@ pub(super) fn command(command: &Command) -> pb::Command {
             token: bytes(token.as_bytes()),
             agent: agent.as_ref().map(text),
         }),
-        Command::AddOwner { name, description } => {
-            Kind::AddOwner(pb::AddOwner { name: text(name), description: description.clone() })
-        }
-        Command::PutGrantSet { name, grants: list, keep_held } => {
-            Kind::PutGrantSet(pb::PutGrantSet {
-                name: text(name),
-                grants: grants(list),
-                keep_held: *keep_held,
-            })
-        }
+        Command::AddOwner { name, description } => Kind::AddOwner(pb::AddOwner {
+            name: text(name),
+            description: description.clone(),
+        }),
+        Command::PutGrantSet {
+            name,
+            grants: list,
+            keep_held,
+        } => Kind::PutGrantSet(pb::PutGrantSet {
+            name: text(name),
+            grants: grants(list),
+            keep_held: *keep_held,
+        }),
         Command::AddOperator(spec) => Kind::AddOperator(operator_spec(spec)),
         Command::AddService(spec) => Kind::AddService(service_spec(spec)),
         Command::RemoveOperator(name) => Kind::RemoveOperator(text(name)),
         Command::RemoveService(name) => Kind::RemoveService(text(name)),
-        Command::OpenEpoch { emergency } => {
-            Kind::OpenEpoch(pb::OpenEpoch { emergency: *emergency })
-        }
+        Command::OpenEpoch { emergency } => Kind::OpenEpoch(pb::OpenEpoch {
+            emergency: *emergency,
+        }),
         Command::OpenIssuer(it) => Kind::OpenIssuer(open_issuer(it)),
         Command::RetireIssuer(number) => Kind::RetireIssuer(number.0),
         Command::ExpireIssuer(number) => Kind::ExpireIssuer(number.0),
@@ -99,46 +102,60 @@ pub(super) fn command(command: &Command) -> pb::Command {
 pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Undecodable> {
     use pb::command::Kind;
     let command = required(command, "command")?;
-    Ok(match command.kind.as_ref().ok_or(Undecodable::Unknown("a command"))? {
-        Kind::Birth(it) => Command::Birth(read_birth(it)?),
-        Kind::Tick(_) => Command::Tick,
-        Kind::RegisterAgent(spec) => Command::RegisterAgent(read_agent_spec(spec)?),
-        Kind::UpdateAgent(update) => Command::UpdateAgent {
-            spec: read_agent_spec(required(update.spec.as_ref(), "update_agent.spec")?)?,
-            keep_held: update.keep_held,
+    Ok(
+        match command
+            .kind
+            .as_ref()
+            .ok_or(Undecodable::Unknown("a command"))?
+        {
+            Kind::Birth(it) => Command::Birth(read_birth(it)?),
+            Kind::Tick(_) => Command::Tick,
+            Kind::RegisterAgent(spec) => Command::RegisterAgent(read_agent_spec(spec)?),
+            Kind::UpdateAgent(update) => Command::UpdateAgent {
+                spec: read_agent_spec(required(update.spec.as_ref(), "update_agent.spec")?)?,
+                keep_held: update.keep_held,
+            },
+            Kind::RemoveAgent(id) => Command::RemoveAgent(parse("an agent's id", id)?),
+            Kind::Suspend(it) => Command::Suspend(read_subject(it)?),
+            Kind::Resume(it) => Command::Resume(read_subject(it)?),
+            Kind::RevokeHeld(it) => Command::RevokeHeld(read_subject(it)?),
+            Kind::RevokeToken(it) => Command::RevokeToken {
+                token: read_token_id(&it.token)?,
+                agent: it
+                    .agent
+                    .as_ref()
+                    .map(|id| parse("an agent's id", id))
+                    .transpose()?,
+            },
+            Kind::AddOwner(it) => Command::AddOwner {
+                name: parse("an owner's name", &it.name)?,
+                description: it.description.clone(),
+            },
+            Kind::PutGrantSet(it) => Command::PutGrantSet {
+                name: parse("a grant set's name", &it.name)?,
+                grants: read_grants(&it.grants)?,
+                keep_held: it.keep_held,
+            },
+            Kind::AddOperator(spec) => Command::AddOperator(read_operator_spec(spec)?),
+            Kind::AddService(spec) => Command::AddService(read_service_spec(spec)?),
+            Kind::RemoveOperator(name) => {
+                Command::RemoveOperator(parse("an operator's name", name)?)
+            }
+            Kind::RemoveService(name) => Command::RemoveService(parse("a service's name", name)?),
+            Kind::OpenEpoch(it) => Command::OpenEpoch {
+                emergency: it.emergency,
+            },
+            Kind::OpenIssuer(it) => Command::OpenIssuer(read_open_issuer(it)?),
+            Kind::RetireIssuer(number) => Command::RetireIssuer(IssuerNumber(*number)),
+            Kind::ExpireIssuer(number) => Command::ExpireIssuer(IssuerNumber(*number)),
+            Kind::RevokeIssuer(number) => Command::RevokeIssuer(IssuerNumber(*number)),
+            Kind::RevokeEpoch(number) => Command::RevokeEpoch(EpochNumber(*number)),
+            Kind::RevokeNode(number) => Command::RevokeNode(NodeNumber(*number)),
+            Kind::AdmitNode(spec) => Command::AdmitNode(read_node_spec(spec)?),
+            Kind::RetireNode(number) => Command::RetireNode(NodeNumber(*number)),
+            Kind::ReadmitNode(number) => Command::ReadmitNode(NodeNumber(*number)),
+            Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
+            Kind::SetSettings(it) => Command::SetSettings(read_settings(it)?),
         },
-        Kind::RemoveAgent(id) => Command::RemoveAgent(parse("an agent's id", id)?),
-        Kind::Suspend(it) => Command::Suspend(read_subject(it)?),
-        Kind::Resume(it) => Command::Resume(read_subject(it)?),
-        Kind::RevokeHeld(it) => Command::RevokeHeld(read_subject(it)?),
-        Kind::RevokeToken(it) => Command::RevokeToken {
-            token: read_token_id(&it.token)?,
-            agent: it.agent.as_ref().map(|id| parse("an agent's id", id)).transpose()?,
-        },
-        Kind::AddOwner(it) => Command::AddOwner {
-            name: parse("an owner's name", &it.name)?,
-            description: it.description.clone(),
-        },
-        Kind::PutGrantSet(it) => Command::PutGrantSet {
-            name: parse("a grant set's name", &it.name)?,
-            grants: read_grants(&it.grants)?,
-            keep_held: it.keep_held,
-        },
-        Kind::AddOperator(spec) => Command::AddOperator(read_operator_spec(spec)?),
-        Kind::AddService(spec) => Command::AddService(read_service_spec(spec)?),
-        Kind::RemoveOperator(name) => Command::RemoveOperator(parse("an operator's name", name)?),
-        Kind::RemoveService(name) => Command::RemoveService(parse("a service's name", name)?),
-        Kind::OpenEpoch(it) => Command::OpenEpoch { emergency: it.emergency },
-        Kind::OpenIssuer(it) => Command::OpenIssuer(read_open_issuer(it)?),
-        Kind::RetireIssuer(number) => Command::RetireIssuer(IssuerNumber(*number)),
-        Kind::ExpireIssuer(number) => Command::ExpireIssuer(IssuerNumber(*number)),
-        Kind::RevokeIssuer(number) => Command::RevokeIssuer(IssuerNumber(*number)),
-        Kind::RevokeEpoch(number) => Command::RevokeEpoch(EpochNumber(*number)),
-        Kind::RevokeNode(number) => Command::RevokeNode(NodeNumber(*number)),
-        Kind::AdmitNode(spec) => Command::AdmitNode(read_node_spec(spec)?),
-        Kind::RetireNode(number) => Command::RetireNode(NodeNumber(*number)),
-        Kind::ReadmitNode(number) => Command::ReadmitNode(NodeNumber(*number)),
-        Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
-        Kind::SetSettings(it) => Command::SetSettings(read_settings(it)?),
-    })
+    )
 }

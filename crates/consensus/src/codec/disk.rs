@@ -15,7 +15,10 @@ use super::{
 use crate::raft::{Entry, LogId, StoredMembership, Vote};
 
 pub(crate) fn encode_entry(entry: &Entry) -> Bytes {
-    let stored = pb::StoredEntry { version: VERSION, entry: Some(raft::entry(entry)) };
+    let stored = pb::StoredEntry {
+        version: VERSION,
+        entry: Some(raft::entry(entry)),
+    };
     stored.encode_to_vec().into()
 }
 
@@ -26,7 +29,10 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, Undecodable> {
 }
 
 pub(crate) fn encode_vote(vote: &Vote) -> Bytes {
-    let stored = pb::StoredVote { version: VERSION, vote: Some(raft::vote(vote)) };
+    let stored = pb::StoredVote {
+        version: VERSION,
+        vote: Some(raft::vote(vote)),
+    };
     stored.encode_to_vec().into()
 }
 
@@ -37,7 +43,10 @@ pub(crate) fn decode_vote(bytes: Bytes) -> Result<Vote, Undecodable> {
 }
 
 pub(crate) fn encode_log_id(id: &LogId) -> Bytes {
-    let stored = pb::StoredLogId { version: VERSION, log_id: Some(raft::log_id(id)) };
+    let stored = pb::StoredLogId {
+        version: VERSION,
+        log_id: Some(raft::log_id(id)),
+    };
     stored.encode_to_vec().into()
 }
 
@@ -58,8 +67,13 @@ pub(crate) fn encode_applied(last: Option<&LogId>, membership: &StoredMembership
     applied.encode_to_vec().into()
 }
 
-pub(crate) fn decode_applied(bytes: Bytes) -> Result<(Option<LogId>, StoredMembership), Undecodable> {
+pub(crate) fn decode_applied(
+    bytes: Bytes,
+) -> Result<(Option<LogId>, StoredMembership), Undecodable> {
     let applied = pb::Applied::decode(bytes)?;
     check_version("the applied record", applied.version)?;
-    Ok((read_log_id_option(applied.last_applied)?, read_stored_membership(applied.membership)?))
+    Ok((
+        read_log_id_option(applied.last_applied)?,
+        read_stored_membership(applied.membership)?,
+    ))
 }

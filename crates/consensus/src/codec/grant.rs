@@ -23,12 +23,18 @@ pub(super) fn subject(subject: &Subject) -> pb::Subject {
 
 pub(super) fn read_subject(subject: &pb::Subject) -> Result<Subject, Undecodable> {
     use pb::subject::Kind;
-    Ok(match subject.kind.as_ref().ok_or(Undecodable::Unknown("a subject"))? {
-        Kind::Agent(id) => Subject::Agent(parse("an agent's id", id)?),
-        Kind::Owner(name) => Subject::Owner(parse("an owner's name", name)?),
-        Kind::GrantSet(name) => Subject::GrantSet(parse("a grant set's name", name)?),
-        Kind::Everything(_) => Subject::Everything,
-    })
+    Ok(
+        match subject
+            .kind
+            .as_ref()
+            .ok_or(Undecodable::Unknown("a subject"))?
+        {
+            Kind::Agent(id) => Subject::Agent(parse("an agent's id", id)?),
+            Kind::Owner(name) => Subject::Owner(parse("an owner's name", name)?),
+            Kind::GrantSet(name) => Subject::GrantSet(parse("a grant set's name", name)?),
+            Kind::Everything(_) => Subject::Everything,
+        },
+    )
 }
 
 pub(super) fn grants(grants: &[Grant]) -> Vec<pb::Grant> {
@@ -63,5 +69,7 @@ pub(super) fn limits(limits: &Limits) -> pb::Limits {
 }
 
 pub(super) fn read_limits(limits: Option<pb::Limits>) -> Result<Limits, Undecodable> {
-    Ok(Limits { rate: required(limits, "limits")?.rate })
+    Ok(Limits {
+        rate: required(limits, "limits")?.rate,
+    })
 }

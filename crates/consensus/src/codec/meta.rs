@@ -25,26 +25,46 @@ pub(super) fn actor(actor: &Actor) -> pb::Actor {
 pub(super) fn read_actor(actor: Option<&pb::Actor>) -> Result<Actor, Undecodable> {
     use pb::actor::Kind;
     let actor = required(actor, "actor")?;
-    Ok(match actor.kind.as_ref().ok_or(Undecodable::Unknown("an actor"))? {
-        Kind::Operator(name) => Actor::Operator(parse("an operator's name", name)?),
-        Kind::Service(name) => Actor::Service(parse("a service's name", name)?),
-        Kind::Agent(id) => Actor::Agent(parse("an agent's id", id)?),
-        Kind::Node(number) => Actor::Node(NodeNumber(*number)),
-        Kind::Birth(_) => Actor::Birth,
-    })
+    Ok(
+        match actor
+            .kind
+            .as_ref()
+            .ok_or(Undecodable::Unknown("an actor"))?
+        {
+            Kind::Operator(name) => Actor::Operator(parse("an operator's name", name)?),
+            Kind::Service(name) => Actor::Service(parse("a service's name", name)?),
+            Kind::Agent(id) => Actor::Agent(parse("an agent's id", id)?),
+            Kind::Node(number) => Actor::Node(NodeNumber(*number)),
+            Kind::Birth(_) => Actor::Birth,
+        },
+    )
 }
 
 pub(super) fn request_id(id: &RequestId) -> pb::RequestId {
-    pb::RequestId { time_ms: id.time_ms, random: bytes(&id.random) }
+    pb::RequestId {
+        time_ms: id.time_ms,
+        random: bytes(&id.random),
+    }
 }
 
 pub(super) fn read_request_id(id: Option<&pb::RequestId>) -> Result<RequestId, Undecodable> {
     let id = required(id, "request id")?;
-    Ok(RequestId { time_ms: id.time_ms, random: array("a request id", &id.random)? })
+    Ok(RequestId {
+        time_ms: id.time_ms,
+        random: array("a request id", &id.random)?,
+    })
 }
 
 pub(super) fn meta(meta: &Meta) -> pb::Meta {
-    let Meta { actor: who, key, via, authorised_at, reason, request, digest } = meta;
+    let Meta {
+        actor: who,
+        key,
+        via,
+        authorised_at,
+        reason,
+        request,
+        digest,
+    } = meta;
     pb::Meta {
         actor: Some(actor(who)),
         key: key.as_ref().map(|key| bytes(key.as_bytes())),
@@ -60,7 +80,11 @@ pub(super) fn read_meta(meta: Option<&pb::Meta>) -> Result<Meta, Undecodable> {
     let meta = required(meta, "meta")?;
     Ok(Meta {
         actor: read_actor(meta.actor.as_ref())?,
-        key: meta.key.as_ref().map(|key| read_thumbprint(key)).transpose()?,
+        key: meta
+            .key
+            .as_ref()
+            .map(|key| read_thumbprint(key))
+            .transpose()?,
         via: NodeNumber(meta.via),
         authorised_at: Revision(meta.authorised_at),
         reason: meta.reason.clone(),
@@ -71,10 +95,16 @@ pub(super) fn read_meta(meta: Option<&pb::Meta>) -> Result<Meta, Undecodable> {
 
 pub(super) fn stamp(stamp: &Stamp) -> pb::Stamp {
     let Stamp { time_ms, entropy } = stamp;
-    pb::Stamp { time_ms: *time_ms, entropy: bytes(entropy) }
+    pb::Stamp {
+        time_ms: *time_ms,
+        entropy: bytes(entropy),
+    }
 }
 
 pub(super) fn read_stamp(stamp: Option<&pb::Stamp>) -> Result<Stamp, Undecodable> {
     let stamp = required(stamp, "stamp")?;
-    Ok(Stamp { time_ms: stamp.time_ms, entropy: array("a stamp's entropy", &stamp.entropy)? })
+    Ok(Stamp {
+        time_ms: stamp.time_ms,
+        entropy: array("a stamp's entropy", &stamp.entropy)?,
+    })
 }

@@ -59,7 +59,9 @@ pub(crate) enum Undecodable {
     #[error("{0} is missing: the data is damaged, or was written by a newer build")]
     Missing(&'static str),
     /// A part that cannot be what it claims to be.
-    #[error("{what} cannot be read ({reason}): the data is damaged, or was written by a newer build")]
+    #[error(
+        "{what} cannot be read ({reason}): the data is damaged, or was written by a newer build"
+    )]
     Invalid {
         /// Which part.
         what: &'static str,
@@ -78,5 +80,9 @@ impl From<Undecodable> for std::io::Error {
 }
 
 pub(crate) fn check_version(what: &'static str, found: u32) -> Result<(), Undecodable> {
-    if found == VERSION { Ok(()) } else { Err(Undecodable::Version { what, found }) }
+    if found == VERSION {
+        Ok(())
+    } else {
+        Err(Undecodable::Version { what, found })
+    }
 }

@@ -34,13 +34,19 @@ pub(crate) fn decode_outcome(bytes: Bytes) -> Result<Outcome, Undecodable> {
 }
 
 pub(crate) fn encode_proposal(what: &Command, who: &Meta) -> Bytes {
-    let message =
-        pb::Proposal { version: VERSION, command: Some(command(what)), meta: Some(meta(who)) };
+    let message = pb::Proposal {
+        version: VERSION,
+        command: Some(command(what)),
+        meta: Some(meta(who)),
+    };
     message.encode_to_vec().into()
 }
 
 pub(crate) fn decode_proposal(bytes: Bytes) -> Result<(Command, Meta), Undecodable> {
     let message = pb::Proposal::decode(bytes)?;
     check_version("a proposal", message.version)?;
-    Ok((read_command(message.command.as_ref())?, read_meta(message.meta.as_ref())?))
+    Ok((
+        read_command(message.command.as_ref())?,
+        read_meta(message.meta.as_ref())?,
+    ))
 }

@@ -31,7 +31,11 @@ pub(crate) fn read_append(
     Ok(AppendEntriesRequest {
         vote: read_vote(request.vote)?,
         prev_log_id: read_log_id_option(request.prev_log_id)?,
-        entries: request.entries.into_iter().map(read_entry).collect::<Result<_, _>>()?,
+        entries: request
+            .entries
+            .into_iter()
+            .map(read_entry)
+            .collect::<Result<_, _>>()?,
         leader_commit: read_log_id_option(request.leader_commit)?,
     })
 }
@@ -39,26 +43,28 @@ pub(crate) fn read_append(
 pub(crate) fn appended(result: &StreamAppendResult<Types>) -> pb::AppendResponse {
     use pb::append_response::Outcome;
     let outcome = match result {
-        Ok(matching) => {
-            Outcome::Matching(pb::Matching { log_id: matching.as_ref().map(log_id) })
-        }
+        Ok(matching) => Outcome::Matching(pb::Matching {
+            log_id: matching.as_ref().map(log_id),
+        }),
         Err(StreamAppendError::Conflict(at)) => Outcome::Conflict(log_id(at)),
         Err(StreamAppendError::HigherVote(higher)) => Outcome::HigherVote(vote(higher)),
     };
-    pb::AppendResponse { outcome: Some(outcome) }
+    pb::AppendResponse {
+        outcome: Some(outcome),
+    }
 }
 
 pub(crate) fn read_appended(
     response: pb::AppendResponse,
 ) -> Result<StreamAppendResult<Types>, Undecodable> {
     use pb::append_response::Outcome;
-    let outcome = response.outcome.ok_or(Undecodable::Unknown("an answer to an append"))?;
+    let outcome = response
+        .outcome
+        .ok_or(Undecodable::Unknown("an answer to an append"))?;
     Ok(match outcome {
         Outcome::Matching(matching) => Ok(read_log_id_option(matching.log_id)?),
         Outcome::Conflict(at) => Err(StreamAppendError::Conflict(read_log_id(at)?)),
-        Outcome::HigherVote(higher) => {
-            Err(StreamAppendError::HigherVote(read_vote(Some(higher))?))
-        }
+        Outcome::HigherVote(higher) => Err(StreamAppendError::HigherVote(read_vote(Some(higher))?)),
     })
 }
 
@@ -74,7 +80,10 @@ pub(crate) fn vote_request(from: u64, request: &VoteRequest<Types>) -> pb::VoteR
 pub(crate) fn read_vote_request(
     request: pb::VoteRequest,
 ) -> Result<VoteRequest<Types>, Undecodable> {
-    let mut read = VoteRequest::new(read_vote(request.vote)?, read_log_id_option(request.last_log_id)?);
+    let mut read = VoteRequest::new(
+        read_vote(request.vote)?,
+        read_log_id_option(request.last_log_id)?,
+    );
     read.leadership_transfer = request.leadership_transfer;
     Ok(read)
 }
@@ -134,14 +143,18 @@ pub(crate) fn transferred(response: &TransferLeaderResponse<Types>) -> pb::Trans
             })
         }
     };
-    pb::TransferLeaderResponse { outcome: Some(outcome) }
+    pb::TransferLeaderResponse {
+        outcome: Some(outcome),
+    }
 }
 
 pub(crate) fn read_transferred(
     response: pb::TransferLeaderResponse,
 ) -> Result<TransferLeaderResponse<Types>, Undecodable> {
     use pb::transfer_leader_response::Outcome;
-    let outcome = response.outcome.ok_or(Undecodable::Unknown("an answer to a transfer"))?;
+    let outcome = response
+        .outcome
+        .ok_or(Undecodable::Unknown("an answer to a transfer"))?;
     Ok(match outcome {
         Outcome::Accepted(_) => Ok(()),
         Outcome::VoteChanged(votes) => Err(TransferLeaderError::VoteChanged {
@@ -168,7 +181,10 @@ pub(crate) fn read_snapshot_header(
 ) -> Result<(Vote, SnapshotMeta), Undecodable> {
     let meta = SnapshotMeta {
         // A snapshot of nothing is never sent.
-        last_log_id: Some(read_log_id(required(header.last_log_id, "snapshot.last_log_id")?)?),
+        last_log_id: Some(read_log_id(required(
+            header.last_log_id,
+            "snapshot.last_log_id",
+        )?)?),
         last_membership: read_stored_membership(header.membership)?,
     };
     Ok((read_vote(header.vote)?, meta))

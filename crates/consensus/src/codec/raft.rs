@@ -21,14 +21,23 @@ pub(crate) fn required<T>(part: Option<T>, name: &'static str) -> Result<T, Unde
 pub(crate) fn log_id(id: &LogId) -> pb::LogId {
     let leader = &id.leader_id;
     pb::LogId {
-        leader: Some(pb::LeaderId { term: leader.term, node: leader.node_id }),
+        leader: Some(pb::LeaderId {
+            term: leader.term,
+            node: leader.node_id,
+        }),
         index: id.index,
     }
 }
 
 pub(crate) fn read_log_id(id: pb::LogId) -> Result<LogId, Undecodable> {
     let leader = required(id.leader, "log_id.leader")?;
-    Ok(LogId::new(CommittedLeaderId { term: leader.term, node_id: leader.node }, id.index))
+    Ok(LogId::new(
+        CommittedLeaderId {
+            term: leader.term,
+            node_id: leader.node,
+        },
+        id.index,
+    ))
 }
 
 pub(crate) fn read_log_id_option(id: Option<pb::LogId>) -> Result<Option<LogId>, Undecodable> {
@@ -38,7 +47,10 @@ pub(crate) fn read_log_id_option(id: Option<pb::LogId>) -> Result<Option<LogId>,
 pub(crate) fn vote(vote: &Vote) -> pb::Vote {
     let leader = vote.leader_id();
     pb::Vote {
-        leader: Some(pb::LeaderId { term: leader.term, node: leader.node_id }),
+        leader: Some(pb::LeaderId {
+            term: leader.term,
+            node: leader.node_id,
+        }),
         committed: vote.is_committed(),
     }
 }
@@ -46,7 +58,10 @@ pub(crate) fn vote(vote: &Vote) -> pb::Vote {
 pub(crate) fn read_vote(vote: Option<pb::Vote>) -> Result<Vote, Undecodable> {
     let vote = required(vote, "vote")?;
     let leader = required(vote.leader, "vote.leader")?;
-    Ok(Vote { leader_id: LeaderId::new(leader.term, leader.node), committed: vote.committed })
+    Ok(Vote {
+        leader_id: LeaderId::new(leader.term, leader.node),
+        committed: vote.committed,
+    })
 }
 
 pub(crate) fn peer_record(record: &PeerRecord) -> pb::PeerRecord {
@@ -72,7 +87,9 @@ fn membership(membership: &Membership) -> pb::Membership {
         configs: membership
             .get_joint_config()
             .iter()
-            .map(|voters| pb::membership::Config { voters: voters.iter().copied().collect() })
+            .map(|voters| pb::membership::Config {
+                voters: voters.iter().copied().collect(),
+            })
             .collect(),
         members: membership
             .nodes()
@@ -116,7 +133,10 @@ pub(crate) fn read_stored_membership(
 ) -> Result<StoredMembership, Undecodable> {
     let stored = required(stored, "stored_membership")?;
     let membership = required(stored.membership, "stored_membership.membership")?;
-    Ok(StoredMembership::new(read_log_id_option(stored.log_id)?, read_membership(membership)?))
+    Ok(StoredMembership::new(
+        read_log_id_option(stored.log_id)?,
+        read_membership(membership)?,
+    ))
 }
 
 pub(crate) fn entry(entry: &Entry) -> pb::Entry {
@@ -125,7 +145,10 @@ pub(crate) fn entry(entry: &Entry) -> pb::Entry {
         EntryPayload::Normal(command) => pb::entry::Payload::Command(command.0.clone()),
         EntryPayload::Membership(value) => pb::entry::Payload::Membership(membership(value)),
     };
-    pb::Entry { log_id: Some(log_id(&entry.log_id)), payload: Some(payload) }
+    pb::Entry {
+        log_id: Some(log_id(&entry.log_id)),
+        payload: Some(payload),
+    }
 }
 
 pub(crate) fn read_entry(entry: pb::Entry) -> Result<Entry, Undecodable> {

@@ -21,7 +21,13 @@ use super::{
 };
 
 pub(super) fn meta(record: &MetaRecord) -> pb::Lineages {
-    let MetaRecord { lineage: born, next_issuer, next_node, floor, view_revision } = *record;
+    let MetaRecord {
+        lineage: born,
+        next_issuer,
+        next_node,
+        floor,
+        view_revision,
+    } = *record;
     pb::Lineages {
         lineage: Some(lineage(&born)),
         next_issuer,
@@ -42,8 +48,18 @@ pub(super) fn read_meta(row: &pb::Lineages) -> Result<MetaRecord, Undecodable> {
 }
 
 pub(super) fn epoch(record: &EpochRecord) -> pb::Epoch {
-    let EpochRecord { number, opened_at, opened_at_ms, emergency } = *record;
-    pb::Epoch { number: number.0, opened_at: opened_at.0, opened_at_ms, emergency }
+    let EpochRecord {
+        number,
+        opened_at,
+        opened_at_ms,
+        emergency,
+    } = *record;
+    pb::Epoch {
+        number: number.0,
+        opened_at: opened_at.0,
+        opened_at_ms,
+        emergency,
+    }
 }
 
 pub(super) fn read_epoch(row: &pb::Epoch) -> EpochRecord {
@@ -98,8 +114,16 @@ pub(super) fn read_agent(row: &pb::Agent) -> Result<AgentRecord, Undecodable> {
 }
 
 pub(super) fn owner(record: &OwnerRecord) -> pb::Owner {
-    let OwnerRecord { name, description, added_at } = record;
-    pb::Owner { name: text(name), description: text(description), added_at: added_at.0 }
+    let OwnerRecord {
+        name,
+        description,
+        added_at,
+    } = record;
+    pb::Owner {
+        name: text(name),
+        description: text(description),
+        added_at: added_at.0,
+    }
 }
 
 pub(super) fn read_owner(row: &pb::Owner) -> Result<OwnerRecord, Undecodable> {
@@ -111,8 +135,16 @@ pub(super) fn read_owner(row: &pb::Owner) -> Result<OwnerRecord, Undecodable> {
 }
 
 pub(super) fn grant_set(record: &GrantSetRecord) -> pb::GrantSet {
-    let GrantSetRecord { name, grants: list, changed_at } = record;
-    pb::GrantSet { name: text(name), grants: grants(list), changed_at: changed_at.0 }
+    let GrantSetRecord {
+        name,
+        grants: list,
+        changed_at,
+    } = record;
+    pb::GrantSet {
+        name: text(name),
+        grants: grants(list),
+        changed_at: changed_at.0,
+    }
 }
 
 pub(super) fn read_grant_set(row: &pb::GrantSet) -> Result<GrantSetRecord, Undecodable> {
@@ -124,7 +156,13 @@ pub(super) fn read_grant_set(row: &pb::GrantSet) -> Result<GrantSetRecord, Undec
 }
 
 pub(super) fn operator(record: &OperatorRecord) -> pb::Operator {
-    let OperatorRecord { name, roles, keys, expires_at, added_at } = record;
+    let OperatorRecord {
+        name,
+        roles,
+        keys,
+        expires_at,
+        added_at,
+    } = record;
     pb::Operator {
         name: text(name),
         roles: u32::from(roles.bits()),
@@ -145,7 +183,12 @@ pub(super) fn read_operator(row: &pb::Operator) -> Result<OperatorRecord, Undeco
 }
 
 pub(super) fn service(record: &ServiceRecord) -> pb::Service {
-    let ServiceRecord { name, audiences, keys, added_at } = record;
+    let ServiceRecord {
+        name,
+        audiences,
+        keys,
+        added_at,
+    } = record;
     pb::Service {
         name: text(name),
         audiences: texts(audiences),
@@ -207,7 +250,15 @@ pub(super) fn read_node(row: &pb::Node) -> Result<NodeRecord, Undecodable> {
 
 pub(super) fn issuer(record: &IssuerRecord) -> pb::Issuer {
     use pb::issuer::Standing;
-    let IssuerRecord { number, node, epoch, process, key, opened_at, standing } = record;
+    let IssuerRecord {
+        number,
+        node,
+        epoch,
+        process,
+        key,
+        opened_at,
+        standing,
+    } = record;
     let standing = match standing {
         IssuerStanding::Open => Standing::Open(true),
         IssuerStanding::Retired(revision) => Standing::RetiredAt(revision.0),
@@ -226,7 +277,10 @@ pub(super) fn issuer(record: &IssuerRecord) -> pb::Issuer {
 
 pub(super) fn read_issuer(row: &pb::Issuer) -> Result<IssuerRecord, Undecodable> {
     use pb::issuer::Standing;
-    let standing = match row.standing.ok_or(Undecodable::Unknown("an issuer's standing"))? {
+    let standing = match row
+        .standing
+        .ok_or(Undecodable::Unknown("an issuer's standing"))?
+    {
         Standing::Open(_) => IssuerStanding::Open,
         Standing::RetiredAt(revision) => IssuerStanding::Retired(Revision(revision)),
         Standing::RevokedAt(revision) => IssuerStanding::Revoked(Revision(revision)),
@@ -244,7 +298,11 @@ pub(super) fn read_issuer(row: &pb::Issuer) -> Result<IssuerRecord, Undecodable>
 
 pub(super) fn request(key: &RequestKey, record: &RequestRecord) -> pb::Request {
     let RequestKey { id, actor: who } = key;
-    let RequestRecord { digest, revision, outcome } = record;
+    let RequestRecord {
+        digest,
+        revision,
+        outcome,
+    } = record;
     pb::Request {
         actor: Some(actor(who)),
         id: Some(request_id(id)),

@@ -5,11 +5,7 @@ use chancery_authority::{Command, Table};
 use chancery_credential::Revision;
 use chancery_wire::log as pb;
 use openraft::{EntryPayload, vote::RaftLeaderId as _};
-use proptest::{
-    prelude::*,
-    strategy::ValueTree as _,
-    test_runner::TestRunner,
-};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use prost::Message as _;
 
 use super::{
@@ -36,19 +32,28 @@ fn there_is_a_sample_of_every_command_and_every_row() {
         "example.org".parse().unwrap(),
         "",
     ));
-    assert_eq!(samples::commands().len(), samples::command_kind(&settings) + 1);
+    assert_eq!(
+        samples::commands().len(),
+        samples::command_kind(&settings) + 1
+    );
 
     let tables: Vec<Table> = samples::rows()
         .into_iter()
-        .map(|strategy| strategy.new_tree(&mut runner).unwrap().current().key().table())
+        .map(|strategy| {
+            strategy
+                .new_tree(&mut runner)
+                .unwrap()
+                .current()
+                .key()
+                .table()
+        })
         .collect();
     assert_eq!(tables, Table::ALL);
 }
 
 fn log_id() -> impl Strategy<Value = LogId> {
-    (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(term, node_id, index)| {
-        LogId::new(CommittedLeaderId { term, node_id }, index)
-    })
+    (any::<u64>(), any::<u64>(), any::<u64>())
+        .prop_map(|(term, node_id, index)| LogId::new(CommittedLeaderId { term, node_id }, index))
 }
 
 fn vote() -> impl Strategy<Value = Vote> {
@@ -88,8 +93,7 @@ fn stored_membership() -> impl Strategy<Value = StoredMembership> {
 fn entry() -> impl Strategy<Value = Entry> {
     let payload = prop_oneof![
         Just(EntryPayload::Blank),
-        samples::stamped()
-            .prop_map(|it| EntryPayload::Normal(EncodedCommand(encode_stamped(&it)))),
+        samples::stamped().prop_map(|it| EntryPayload::Normal(EncodedCommand(encode_stamped(&it)))),
         membership().prop_map(EntryPayload::Membership),
     ];
     (log_id(), payload).prop_map(|(log_id, payload)| Entry { log_id, payload })
@@ -171,17 +175,41 @@ proptest! {
 fn what_a_newer_build_wrote_is_refused_and_says_to_upgrade() {
     let newer = VERSION + 1;
     let told = [
-        decode_stamped(encoded(&pb::StampedCommand { version: newer, ..Default::default() }))
-            .unwrap_err(),
-        decode_row(encoded(&pb::Row { version: newer, kind: None })).unwrap_err(),
-        decode_entry(encoded(&pb::StoredEntry { version: newer, entry: None })).unwrap_err(),
-        decode_vote(encoded(&pb::StoredVote { version: newer, vote: None })).unwrap_err(),
-        decode_applied(encoded(&pb::Applied { version: newer, ..Default::default() }))
-            .unwrap_err(),
-        decode_outcome(encoded(&pb::Outcome { version: newer, ..Default::default() }))
-            .unwrap_err(),
-        decode_proposal(encoded(&pb::Proposal { version: newer, ..Default::default() }))
-            .unwrap_err(),
+        decode_stamped(encoded(&pb::StampedCommand {
+            version: newer,
+            ..Default::default()
+        }))
+        .unwrap_err(),
+        decode_row(encoded(&pb::Row {
+            version: newer,
+            kind: None,
+        }))
+        .unwrap_err(),
+        decode_entry(encoded(&pb::StoredEntry {
+            version: newer,
+            entry: None,
+        }))
+        .unwrap_err(),
+        decode_vote(encoded(&pb::StoredVote {
+            version: newer,
+            vote: None,
+        }))
+        .unwrap_err(),
+        decode_applied(encoded(&pb::Applied {
+            version: newer,
+            ..Default::default()
+        }))
+        .unwrap_err(),
+        decode_outcome(encoded(&pb::Outcome {
+            version: newer,
+            ..Default::default()
+        }))
+        .unwrap_err(),
+        decode_proposal(encoded(&pb::Proposal {
+            version: newer,
+            ..Default::default()
+        }))
+        .unwrap_err(),
     ];
     for error in told {
         assert!(matches!(error, Undecodable::Version { .. }), "{error}");
@@ -201,10 +229,17 @@ fn a_command_or_row_that_is_not_known_is_refused_and_never_skipped() {
         ..Default::default()
     };
     let error = decode_stamped(encoded(&message)).unwrap_err();
-    assert!(matches!(error, Undecodable::Unknown("a command")), "{error}");
+    assert!(
+        matches!(error, Undecodable::Unknown("a command")),
+        "{error}"
+    );
     assert!(error.to_string().contains("upgrade this node"), "{error}");
 
-    let error = decode_row(encoded(&pb::Row { version: VERSION, kind: None })).unwrap_err();
+    let error = decode_row(encoded(&pb::Row {
+        version: VERSION,
+        kind: None,
+    }))
+    .unwrap_err();
     assert!(matches!(error, Undecodable::Unknown(_)), "{error}");
 }
 

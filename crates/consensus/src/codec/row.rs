@@ -21,9 +21,7 @@ use super::{
 /// with their time, so that the order of the keys is that of the rows.
 pub(crate) fn encode_key(key: &RowKey) -> Bytes {
     match key {
-        RowKey::Clock | RowKey::Meta | RowKey::Settings | RowKey::Epoch => {
-            Bytes::from_static(b"0")
-        }
+        RowKey::Clock | RowKey::Meta | RowKey::Settings | RowKey::Epoch => Bytes::from_static(b"0"),
         RowKey::Agent(id) => bytes(id.as_str().as_bytes()),
         RowKey::Owner(name) => bytes(name.as_str().as_bytes()),
         RowKey::GrantSet(name) => bytes(name.as_str().as_bytes()),
@@ -44,7 +42,11 @@ pub(crate) fn encode_key(key: &RowKey) -> Bytes {
 pub(crate) fn encode_row(row: &Row) -> Bytes {
     use pb::row::Kind;
     let kind = match row {
-        Row::Clock(ClockRecord { applied, log_time_ms, told_time_s }) => Kind::Clock(pb::Clock {
+        Row::Clock(ClockRecord {
+            applied,
+            log_time_ms,
+            told_time_s,
+        }) => Kind::Clock(pb::Clock {
             applied: applied.0,
             log_time_ms: *log_time_ms,
             told_time_s: *told_time_s,
@@ -70,41 +72,48 @@ pub(crate) fn encode_row(row: &Row) -> Bytes {
         Row::RevokedToken(token) => Kind::RevokedToken(bytes(token.as_bytes())),
         Row::Request(key, it) => Kind::Request(record::request(key, it)),
     };
-    pb::Row { version: VERSION, kind: Some(kind) }.encode_to_vec().into()
+    pb::Row {
+        version: VERSION,
+        kind: Some(kind),
+    }
+    .encode_to_vec()
+    .into()
 }
 
 pub(crate) fn decode_row(encoded: Bytes) -> Result<Row, Undecodable> {
     use pb::row::Kind;
     let row = pb::Row::decode(encoded)?;
     check_version("a row of the state", row.version)?;
-    Ok(match row.kind.ok_or(Undecodable::Unknown("a row of the state"))? {
-        Kind::Clock(it) => Row::Clock(ClockRecord {
-            applied: Revision(it.applied),
-            log_time_ms: it.log_time_ms,
-            told_time_s: it.told_time_s,
-        }),
-        Kind::Meta(it) => Row::Meta(record::read_meta(&it)?),
-        Kind::Settings(it) => Row::Settings(Arc::new(read_settings(&it)?)),
-        Kind::Epoch(it) => Row::Epoch(record::read_epoch(&it)),
-        Kind::Agent(it) => Row::Agent(Arc::new(record::read_agent(&it)?)),
-        Kind::Owner(it) => Row::Owner(Arc::new(record::read_owner(&it)?)),
-        Kind::GrantSet(it) => Row::GrantSet(Arc::new(record::read_grant_set(&it)?)),
-        Kind::Operator(it) => Row::Operator(Arc::new(record::read_operator(&it)?)),
-        Kind::Service(it) => Row::Service(Arc::new(record::read_service(&it)?)),
-        Kind::Node(it) => Row::Node(Arc::new(record::read_node(&it)?)),
-        Kind::Issuer(it) => Row::Issuer(Arc::new(record::read_issuer(&it)?)),
-        Kind::Suspension(it) => Row::Suspension(
-            read_subject(required(it.subject.as_ref(), "suspension.subject")?)?,
-            Revision(it.revision),
-        ),
-        Kind::Watermark(it) => Row::Watermark(
-            read_subject(required(it.subject.as_ref(), "watermark.subject")?)?,
-            Revision(it.revision),
-        ),
-        Kind::RevokedToken(token) => Row::RevokedToken(read_token_id(&token)?),
-        Kind::Request(it) => {
-            let (key, it) = record::read_request(&it)?;
-            Row::Request(key, Arc::new(it))
-        }
-    })
+    Ok(
+        match row.kind.ok_or(Undecodable::Unknown("a row of the state"))? {
+            Kind::Clock(it) => Row::Clock(ClockRecord {
+                applied: Revision(it.applied),
+                log_time_ms: it.log_time_ms,
+                told_time_s: it.told_time_s,
+            }),
+            Kind::Meta(it) => Row::Meta(record::read_meta(&it)?),
+            Kind::Settings(it) => Row::Settings(Arc::new(read_settings(&it)?)),
+            Kind::Epoch(it) => Row::Epoch(record::read_epoch(&it)),
+            Kind::Agent(it) => Row::Agent(Arc::new(record::read_agent(&it)?)),
+            Kind::Owner(it) => Row::Owner(Arc::new(record::read_owner(&it)?)),
+            Kind::GrantSet(it) => Row::GrantSet(Arc::new(record::read_grant_set(&it)?)),
+            Kind::Operator(it) => Row::Operator(Arc::new(record::read_operator(&it)?)),
+            Kind::Service(it) => Row::Service(Arc::new(record::read_service(&it)?)),
+            Kind::Node(it) => Row::Node(Arc::new(record::read_node(&it)?)),
+            Kind::Issuer(it) => Row::Issuer(Arc::new(record::read_issuer(&it)?)),
+            Kind::Suspension(it) => Row::Suspension(
+                read_subject(required(it.subject.as_ref(), "suspension.subject")?)?,
+                Revision(it.revision),
+            ),
+            Kind::Watermark(it) => Row::Watermark(
+                read_subject(required(it.subject.as_ref(), "watermark.subject")?)?,
+                Revision(it.revision),
+            ),
+            Kind::RevokedToken(token) => Row::RevokedToken(read_token_id(&token)?),
+            Kind::Request(it) => {
+                let (key, it) = record::read_request(&it)?;
+                Row::Request(key, Arc::new(it))
+            }
+        },
+    )
 }

@@ -68,7 +68,10 @@ fn peer_key() -> impl Strategy<Value = PeerPublicKey> {
     let keys: Vec<PeerPublicKey> = (0..4)
         .map(|_| {
             let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-            PeerSigningKey::from_pkcs8_der(&pair.serialize_der()).unwrap().public().clone()
+            PeerSigningKey::from_pkcs8_der(&pair.serialize_der())
+                .unwrap()
+                .public()
+                .clone()
         })
         .collect();
     prop::sample::select(keys)
@@ -93,7 +96,10 @@ fn grant() -> impl Strategy<Value = Grant> {
     (audiences, vec(scopes, 0..4), any::<u32>(), any::<bool>()).prop_map(
         |(audience, scopes, max_ttl_seconds, bearer)| Grant {
             audience: audience.parse().unwrap(),
-            scopes: scopes.into_iter().map(|scope| scope.parse().unwrap()).collect(),
+            scopes: scopes
+                .into_iter()
+                .map(|scope| scope.parse().unwrap())
+                .collect(),
             max_ttl_seconds,
             bearer,
         },
@@ -109,8 +115,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn lineage() -> impl Strategy<Value = Lineage> {
-    (any::<u64>(), any::<u64>())
-        .prop_map(|(generation, random)| Lineage { generation, random })
+    (any::<u64>(), any::<u64>()).prop_map(|(generation, random)| Lineage { generation, random })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
@@ -160,13 +165,31 @@ fn agent_spec() -> impl Strategy<Value = AgentSpec> {
 }
 
 fn operator_spec() -> impl Strategy<Value = OperatorSpec> {
-    (principal_name(), roles(), vec(thumbprint(), 0..4), any::<u64>())
-        .prop_map(|(name, roles, keys, expires_at)| OperatorSpec { name, roles, keys, expires_at })
+    (
+        principal_name(),
+        roles(),
+        vec(thumbprint(), 0..4),
+        any::<u64>(),
+    )
+        .prop_map(|(name, roles, keys, expires_at)| OperatorSpec {
+            name,
+            roles,
+            keys,
+            expires_at,
+        })
 }
 
 fn service_spec() -> impl Strategy<Value = ServiceSpec> {
-    (principal_name(), vec(audience(), 0..4), vec(thumbprint(), 0..4))
-        .prop_map(|(name, audiences, keys)| ServiceSpec { name, audiences, keys })
+    (
+        principal_name(),
+        vec(audience(), 0..4),
+        vec(thumbprint(), 0..4),
+    )
+        .prop_map(|(name, audiences, keys)| ServiceSpec {
+            name,
+            audiences,
+            keys,
+        })
 }
 
 fn node_spec() -> impl Strategy<Value = NodeSpec> {
@@ -182,9 +205,18 @@ fn node_spec() -> impl Strategy<Value = NodeSpec> {
 }
 
 fn birth() -> impl Strategy<Value = Birth> {
-    (lineage(), settings(), node_spec(), vec(operator_spec(), 0..3)).prop_map(
-        |(lineage, settings, node, operators)| Birth { lineage, settings, node, operators },
+    (
+        lineage(),
+        settings(),
+        node_spec(),
+        vec(operator_spec(), 0..3),
     )
+        .prop_map(|(lineage, settings, node, operators)| Birth {
+            lineage,
+            settings,
+            node,
+            operators,
+        })
 }
 
 fn open_issuer() -> impl Strategy<Value = OpenIssuer> {
@@ -193,17 +225,24 @@ fn open_issuer() -> impl Strategy<Value = OpenIssuer> {
         vec(any::<u8>(), 0..80),
         vec(vec(any::<u8>(), 0..70), 0..3),
     );
-    (node_number(), epoch_number(), any::<u64>(), option::of(issuer_number()), proofs).prop_map(
-        |(node, epoch, process, former, (keys, peer_signature, key_signatures))| OpenIssuer {
-            node,
-            epoch,
-            process,
-            former,
-            keys,
-            peer_signature,
-            key_signatures,
-        },
+    (
+        node_number(),
+        epoch_number(),
+        any::<u64>(),
+        option::of(issuer_number()),
+        proofs,
     )
+        .prop_map(
+            |(node, epoch, process, former, (keys, peer_signature, key_signatures))| OpenIssuer {
+                node,
+                epoch,
+                process,
+                former,
+                keys,
+                peer_signature,
+                key_signatures,
+            },
+        )
 }
 
 /// One strategy for each command, in the order of [`command_kind`].
@@ -226,13 +265,19 @@ pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
             .prop_map(|(name, description)| Command::AddOwner { name, description })
             .boxed(),
         (grant_set_name(), vec(grant(), 0..4), any::<bool>())
-            .prop_map(|(name, grants, keep_held)| Command::PutGrantSet { name, grants, keep_held })
+            .prop_map(|(name, grants, keep_held)| Command::PutGrantSet {
+                name,
+                grants,
+                keep_held,
+            })
             .boxed(),
         operator_spec().prop_map(Command::AddOperator).boxed(),
         service_spec().prop_map(Command::AddService).boxed(),
         principal_name().prop_map(Command::RemoveOperator).boxed(),
         principal_name().prop_map(Command::RemoveService).boxed(),
-        any::<bool>().prop_map(|emergency| Command::OpenEpoch { emergency }).boxed(),
+        any::<bool>()
+            .prop_map(|emergency| Command::OpenEpoch { emergency })
+            .boxed(),
         open_issuer().prop_map(Command::OpenIssuer).boxed(),
         issuer_number().prop_map(Command::RetireIssuer).boxed(),
         issuer_number().prop_map(Command::ExpireIssuer).boxed(),
@@ -295,8 +340,7 @@ fn actor() -> impl Strategy<Value = Actor> {
 }
 
 fn request_id() -> impl Strategy<Value = RequestId> {
-    (any::<u64>(), any::<[u8; 16]>())
-        .prop_map(|(time_ms, random)| RequestId { time_ms, random })
+    (any::<u64>(), any::<[u8; 16]>()).prop_map(|(time_ms, random)| RequestId { time_ms, random })
 }
 
 pub(super) fn meta() -> impl Strategy<Value = Meta> {
@@ -318,7 +362,11 @@ pub(super) fn stamped() -> impl Strategy<Value = Stamped> {
     (command(), meta(), any::<u64>(), any::<[u8; 32]>()).prop_map(
         |(command, meta, time_ms, entropy)| {
             let stamp = Stamp { time_ms, entropy };
-            Stamped { command, meta, stamp }
+            Stamped {
+                command,
+                meta,
+                stamp,
+            }
         },
     )
 }
@@ -356,7 +404,12 @@ fn agent_record() -> impl Strategy<Value = AgentRecord> {
 }
 
 fn node_record() -> impl Strategy<Value = NodeRecord> {
-    let flags = (any::<bool>(), any::<bool>(), option::of(issuer_number()), revision());
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        option::of(issuer_number()),
+        revision(),
+    );
     (node_number(), node_spec(), flags).prop_map(
         |(number, spec, (barred, retiring, newest_issuer, admitted_at))| NodeRecord {
             number,
@@ -397,18 +450,41 @@ fn once() -> Vec<BoxedStrategy<Row>> {
     vec![
         (revision(), any::<u64>(), any::<u64>())
             .prop_map(|(applied, log_time_ms, told_time_s)| {
-                Row::Clock(ClockRecord { applied, log_time_ms, told_time_s })
+                Row::Clock(ClockRecord {
+                    applied,
+                    log_time_ms,
+                    told_time_s,
+                })
             })
             .boxed(),
-        (lineage(), any::<u32>(), any::<u64>(), revision(), revision())
+        (
+            lineage(),
+            any::<u32>(),
+            any::<u64>(),
+            revision(),
+            revision(),
+        )
             .prop_map(|(lineage, next_issuer, next_node, floor, view_revision)| {
-                Row::Meta(MetaRecord { lineage, next_issuer, next_node, floor, view_revision })
+                Row::Meta(MetaRecord {
+                    lineage,
+                    next_issuer,
+                    next_node,
+                    floor,
+                    view_revision,
+                })
             })
             .boxed(),
-        settings().prop_map(|settings| Row::Settings(Arc::new(settings))).boxed(),
+        settings()
+            .prop_map(|settings| Row::Settings(Arc::new(settings)))
+            .boxed(),
         (epoch_number(), revision(), any::<u64>(), any::<bool>())
             .prop_map(|(number, opened_at, opened_at_ms, emergency)| {
-                Row::Epoch(EpochRecord { number, opened_at, opened_at_ms, emergency })
+                Row::Epoch(EpochRecord {
+                    number,
+                    opened_at,
+                    opened_at_ms,
+                    emergency,
+                })
             })
             .boxed(),
     ]
@@ -416,31 +492,61 @@ fn once() -> Vec<BoxedStrategy<Row>> {
 
 fn principals() -> Vec<BoxedStrategy<Row>> {
     vec![
-        agent_record().prop_map(|record| Row::Agent(Arc::new(record))).boxed(),
+        agent_record()
+            .prop_map(|record| Row::Agent(Arc::new(record)))
+            .boxed(),
         (owner_name(), text(), revision())
             .prop_map(|(name, description, added_at)| {
                 let description = description.into();
-                Row::Owner(Arc::new(OwnerRecord { name, description, added_at }))
+                Row::Owner(Arc::new(OwnerRecord {
+                    name,
+                    description,
+                    added_at,
+                }))
             })
             .boxed(),
         (grant_set_name(), vec(grant(), 0..4), revision())
             .prop_map(|(name, grants, changed_at)| {
                 let grants = grants.into();
-                Row::GrantSet(Arc::new(GrantSetRecord { name, grants, changed_at }))
+                Row::GrantSet(Arc::new(GrantSetRecord {
+                    name,
+                    grants,
+                    changed_at,
+                }))
             })
             .boxed(),
         (operator_spec(), revision())
             .prop_map(|(spec, added_at)| {
-                let OperatorSpec { name, roles, keys, expires_at } = spec;
+                let OperatorSpec {
+                    name,
+                    roles,
+                    keys,
+                    expires_at,
+                } = spec;
                 let keys = keys.into();
-                Row::Operator(Arc::new(OperatorRecord { name, roles, keys, expires_at, added_at }))
+                Row::Operator(Arc::new(OperatorRecord {
+                    name,
+                    roles,
+                    keys,
+                    expires_at,
+                    added_at,
+                }))
             })
             .boxed(),
         (service_spec(), revision())
             .prop_map(|(spec, added_at)| {
-                let ServiceSpec { name, audiences, keys } = spec;
+                let ServiceSpec {
+                    name,
+                    audiences,
+                    keys,
+                } = spec;
                 let (audiences, keys) = (audiences.into(), keys.into());
-                Row::Service(Arc::new(ServiceRecord { name, audiences, keys, added_at }))
+                Row::Service(Arc::new(ServiceRecord {
+                    name,
+                    audiences,
+                    keys,
+                    added_at,
+                }))
             })
             .boxed(),
     ]
@@ -448,18 +554,36 @@ fn principals() -> Vec<BoxedStrategy<Row>> {
 
 /// One strategy for each kind of row, in the order of the tables.
 pub(super) fn rows() -> Vec<BoxedStrategy<Row>> {
-    let request = (actor(), request_id(), any::<[u8; 32]>(), revision(), verdict());
+    let request = (
+        actor(),
+        request_id(),
+        any::<[u8; 32]>(),
+        revision(),
+        verdict(),
+    );
     let mut rows = once();
     rows.extend(principals());
     rows.extend([
-        node_record().prop_map(|record| Row::Node(Arc::new(record))).boxed(),
-        issuer_record().prop_map(|record| Row::Issuer(Arc::new(record))).boxed(),
-        (subject(), revision()).prop_map(|(whose, at)| Row::Suspension(whose, at)).boxed(),
-        (subject(), revision()).prop_map(|(whose, at)| Row::Watermark(whose, at)).boxed(),
+        node_record()
+            .prop_map(|record| Row::Node(Arc::new(record)))
+            .boxed(),
+        issuer_record()
+            .prop_map(|record| Row::Issuer(Arc::new(record)))
+            .boxed(),
+        (subject(), revision())
+            .prop_map(|(whose, at)| Row::Suspension(whose, at))
+            .boxed(),
+        (subject(), revision())
+            .prop_map(|(whose, at)| Row::Watermark(whose, at))
+            .boxed(),
         token_id().prop_map(Row::RevokedToken).boxed(),
         request
             .prop_map(|(actor, id, digest, revision, outcome)| {
-                let record = RequestRecord { digest, revision, outcome };
+                let record = RequestRecord {
+                    digest,
+                    revision,
+                    outcome,
+                };
                 Row::Request(RequestKey { id, actor }, Arc::new(record))
             })
             .boxed(),

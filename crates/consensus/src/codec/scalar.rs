@@ -8,7 +8,10 @@ use chancery_credential::{Ed25519PublicKey, KeyThumbprint, PeerPublicKey, TokenI
 use super::Undecodable;
 
 fn invalid(what: &'static str, reason: impl fmt::Display) -> Undecodable {
-    Undecodable::Invalid { what, reason: reason.to_string() }
+    Undecodable::Invalid {
+        what,
+        reason: reason.to_string(),
+    }
 }
 
 pub(super) fn text(value: &impl ToString) -> String {
@@ -39,7 +42,9 @@ pub(super) fn array<const N: usize>(
     what: &'static str,
     bytes: &[u8],
 ) -> Result<[u8; N], Undecodable> {
-    bytes.try_into().map_err(|_| invalid(what, format_args!("{} bytes, not {N}", bytes.len())))
+    bytes
+        .try_into()
+        .map_err(|_| invalid(what, format_args!("{} bytes, not {N}", bytes.len())))
 }
 
 pub(super) fn bytes(slice: &[u8]) -> Bytes {

@@ -2,7 +2,9 @@
 //! issuers. Each is taken apart whole, so that a new field does not compile
 //! without a place in the log.
 
-use chancery_authority::{AgentSpec, Birth, NodeSpec, OpenIssuer, OperatorSpec, Roles, ServiceSpec};
+use chancery_authority::{
+    AgentSpec, Birth, NodeSpec, OpenIssuer, OperatorSpec, Roles, ServiceSpec,
+};
 use chancery_credential::{EpochNumber, IssuerNumber, Lineage, NodeNumber};
 use chancery_wire::log as pb;
 
@@ -24,11 +26,19 @@ pub(super) fn lineage(lineage: &Lineage) -> pb::Lineage {
 
 pub(super) fn read_lineage(lineage: Option<&pb::Lineage>) -> Result<Lineage, Undecodable> {
     let lineage = required(lineage, "lineage")?;
-    Ok(Lineage { generation: lineage.generation, random: lineage.random })
+    Ok(Lineage {
+        generation: lineage.generation,
+        random: lineage.random,
+    })
 }
 
 pub(super) fn birth(birth: &Birth) -> pb::Birth {
-    let Birth { lineage: drawn, settings: first, node, operators } = birth;
+    let Birth {
+        lineage: drawn,
+        settings: first,
+        node,
+        operators,
+    } = birth;
     pb::Birth {
         lineage: Some(lineage(drawn)),
         settings: Some(settings(first)),
@@ -42,7 +52,11 @@ pub(super) fn read_birth(birth: &pb::Birth) -> Result<Birth, Undecodable> {
         lineage: read_lineage(birth.lineage.as_ref())?,
         settings: read_settings(required(birth.settings.as_ref(), "birth.settings")?)?,
         node: read_node_spec(required(birth.node.as_ref(), "birth.node")?)?,
-        operators: birth.operators.iter().map(read_operator_spec).collect::<Result<_, _>>()?,
+        operators: birth
+            .operators
+            .iter()
+            .map(read_operator_spec)
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -83,7 +97,12 @@ pub(super) fn read_agent_spec(spec: &pb::AgentSpec) -> Result<AgentSpec, Undecod
 }
 
 pub(super) fn operator_spec(spec: &OperatorSpec) -> pb::OperatorSpec {
-    let OperatorSpec { name, roles, keys, expires_at } = spec;
+    let OperatorSpec {
+        name,
+        roles,
+        keys,
+        expires_at,
+    } = spec;
     pb::OperatorSpec {
         name: text(name),
         roles: u32::from(roles.bits()),
@@ -111,8 +130,16 @@ pub(super) fn read_roles(bits: u32) -> Result<Roles, Undecodable> {
 }
 
 pub(super) fn service_spec(spec: &ServiceSpec) -> pb::ServiceSpec {
-    let ServiceSpec { name, audiences, keys } = spec;
-    pb::ServiceSpec { name: text(name), audiences: texts(audiences), keys: thumbprints(keys) }
+    let ServiceSpec {
+        name,
+        audiences,
+        keys,
+    } = spec;
+    pb::ServiceSpec {
+        name: text(name),
+        audiences: texts(audiences),
+        keys: thumbprints(keys),
+    }
 }
 
 pub(super) fn read_service_spec(spec: &pb::ServiceSpec) -> Result<ServiceSpec, Undecodable> {
@@ -124,7 +151,13 @@ pub(super) fn read_service_spec(spec: &pb::ServiceSpec) -> Result<ServiceSpec, U
 }
 
 pub(super) fn node_spec(spec: &NodeSpec) -> pb::NodeSpec {
-    let NodeSpec { name, api_address, peer_address, peer_key, check_only } = spec;
+    let NodeSpec {
+        name,
+        api_address,
+        peer_address,
+        peer_key,
+        check_only,
+    } = spec;
     pb::NodeSpec {
         name: name.clone(),
         api_address: api_address.clone(),
@@ -145,7 +178,15 @@ pub(super) fn read_node_spec(spec: &pb::NodeSpec) -> Result<NodeSpec, Undecodabl
 }
 
 pub(super) fn open_issuer(request: &OpenIssuer) -> pb::OpenIssuer {
-    let OpenIssuer { node, epoch, process, former, keys, peer_signature, key_signatures } = request;
+    let OpenIssuer {
+        node,
+        epoch,
+        process,
+        former,
+        keys,
+        peer_signature,
+        key_signatures,
+    } = request;
     pb::OpenIssuer {
         node: node.0,
         epoch: epoch.0,
@@ -153,7 +194,10 @@ pub(super) fn open_issuer(request: &OpenIssuer) -> pb::OpenIssuer {
         former: former.map(|number| number.0),
         keys: keys.iter().map(|key| bytes(key.as_bytes())).collect(),
         peer_signature: bytes(peer_signature),
-        key_signatures: key_signatures.iter().map(|signature| bytes(signature)).collect(),
+        key_signatures: key_signatures
+            .iter()
+            .map(|signature| bytes(signature))
+            .collect(),
     }
 }
 
@@ -163,8 +207,16 @@ pub(super) fn read_open_issuer(request: &pb::OpenIssuer) -> Result<OpenIssuer, U
         epoch: EpochNumber(request.epoch),
         process: request.process,
         former: request.former.map(IssuerNumber),
-        keys: request.keys.iter().map(|key| read_issuer_key(key)).collect::<Result<_, _>>()?,
+        keys: request
+            .keys
+            .iter()
+            .map(|key| read_issuer_key(key))
+            .collect::<Result<_, _>>()?,
         peer_signature: request.peer_signature.to_vec(),
-        key_signatures: request.key_signatures.iter().map(|signature| signature.to_vec()).collect(),
+        key_signatures: request
+            .key_signatures
+            .iter()
+            .map(|signature| signature.to_vec())
+            .collect(),
     })
 }

@@ -44,7 +44,11 @@ impl fmt::Debug for PeerBook {
 
 impl PeerBook {
     pub(crate) fn new(admission: Admission, at_start: StoredMembership) -> Self {
-        Self { admission, at_start: Arc::new(at_start), metrics: OnceLock::new() }
+        Self {
+            admission,
+            at_start: Arc::new(at_start),
+            metrics: OnceLock::new(),
+        }
     }
 
     /// From here on the membership is what Raft says it is.
@@ -76,7 +80,10 @@ impl PeerBook {
         let membership = self.membership();
         membership.get_node(&number.0).cloned().or_else(|| {
             let admitted = self.admitted(&membership)?;
-            admitted.iter().find(|(n, _)| *n == number).map(|(_, record)| record.clone())
+            admitted
+                .iter()
+                .find(|(n, _)| *n == number)
+                .map(|(_, record)| record.clone())
         })
     }
 

@@ -51,7 +51,11 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     pub(crate) fn new(identity: PeerIdentity, transport: Arc<dyn Transport>) -> Self {
-        Self { identity, transport, open: Mutex::new(BTreeMap::new()) }
+        Self {
+            identity,
+            transport,
+            open: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// The connection to `number` over `lane`; another one once its record changed.
@@ -106,15 +110,19 @@ impl Dialer {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW);
-        Ok(PeerServiceClient::new(endpoint.connect_with_connector_lazy(dial))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        Ok(
+            PeerServiceClient::new(endpoint.connect_with_connector_lazy(dial))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
+        )
     }
 }
 
 /// A peer's record cannot be used to reach it.
 #[derive(Debug, thiserror::Error)]
-#[error("node {number} cannot be reached by its record ({reason}); correct its peer address or key")]
+#[error(
+    "node {number} cannot be reached by its record ({reason}); correct its peer address or key"
+)]
 pub(crate) struct UnusableRecord {
     number: NodeNumber,
     reason: String,

@@ -103,7 +103,10 @@ pub(crate) fn incoming(
 ) -> impl Stream<Item = std::io::Result<PeerConnection>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(HANDSHAKES);
     let door = tokio::spawn(accept(transport, acceptor, stopping, sender));
-    WithDoor { incoming: ReceiverStream::new(receiver), door }
+    WithDoor {
+        incoming: ReceiverStream::new(receiver),
+        door,
+    }
 }
 
 struct WithDoor {
@@ -135,7 +138,9 @@ async fn accept(
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut shaking = JoinSet::new();
     loop {
-        let Ok(turn) = handshakes.clone().acquire_owned().await else { return };
+        let Ok(turn) = handshakes.clone().acquire_owned().await else {
+            return;
+        };
         let connection = match transport.accept().await {
             Ok(connection) => connection,
             Err(error) => {
@@ -148,13 +153,22 @@ async fn accept(
         let hangup = hangup(stopping.clone());
         shaking.spawn(async move {
             let _turn = turn;
-            let Some(stream) = shake(acceptor, connection).await else { return };
+            let Some(stream) = shake(acceptor, connection).await else {
+                return;
+            };
             let Ok(place) = places.try_acquire_owned() else {
                 tracing::warn!("a peer was turned away: {CONNECTIONS} connections are open");
                 return;
             };
-            let Some(key) = proved_key(&stream) else { return };
-            let connection = PeerConnection { stream, key, hangup, _place: place };
+            let Some(key) = proved_key(&stream) else {
+                return;
+            };
+            let connection = PeerConnection {
+                stream,
+                key,
+                hangup,
+                _place: place,
+            };
             // The receiver is gone only when the listener is shutting down.
             let _ = sender.send(Ok(connection)).await;
         });

@@ -137,7 +137,9 @@ impl RaftNetworkV2<Types> for Network {
         let mut answers = self.stream_append(input, option).await?;
         match answers.next().await {
             Some(answer) => Ok(AppendEntriesResponse::from(answer?)),
-            None => Err(unreachable(&Status::unavailable("the peer closed the stream"))),
+            None => Err(unreachable(&Status::unavailable(
+                "the peer closed the stream",
+            ))),
         }
     }
 
@@ -158,7 +160,9 @@ impl RaftNetworkV2<Types> for Network {
                 codec::append(own, request)
             });
             let call = client.append(requests);
-            let answers = self.call(RPCTypes::AppendEntries, &setup(&option), call).await?;
+            let answers = self
+                .call(RPCTypes::AppendEntries, &setup(&option), call)
+                .await?;
             let answers = answers.map(|answer| match answer {
                 Ok(answer) => codec::read_appended(answer).map_err(undecodable),
                 Err(status) => Err(unreachable(&status)),
@@ -221,7 +225,10 @@ impl RaftNetworkV2<Types> for Network {
 
     fn backoff(&self) -> Option<Backoff> {
         let doubled = |pause: &Duration| Some((*pause * 2).min(LONGEST_PAUSE));
-        Some(Backoff::new(std::iter::successors(Some(FIRST_PAUSE), doubled)))
+        Some(Backoff::new(std::iter::successors(
+            Some(FIRST_PAUSE),
+            doubled,
+        )))
     }
 }
 

@@ -27,7 +27,11 @@ pub(crate) async fn receive(
     use pb::snapshot_chunk::Part;
     let mut parts = chunks.map(|chunk| {
         let chunk = chunk?;
-        if chunk.from == from { Ok(chunk.part) } else { Err(other_sender(from, chunk.from)) }
+        if chunk.from == from {
+            Ok(chunk.part)
+        } else {
+            Err(other_sender(from, chunk.from))
+        }
     });
     let Some(Part::Header(header)) = next(&mut parts).await? else {
         return Err(out_of_order("a snapshot begins with its header"));
@@ -58,7 +62,9 @@ async fn next(
     match parts.next().await {
         None => Ok(None),
         Some(Ok(Some(part))) => Ok(Some(part)),
-        Some(Ok(None)) => Err(out_of_order("a part that this build does not know: upgrade it")),
+        Some(Ok(None)) => Err(out_of_order(
+            "a part that this build does not know: upgrade it",
+        )),
         Some(Err(status)) => Err(status),
     }
 }
@@ -70,7 +76,11 @@ async fn push(mut staged: StagedState, rows: pb::SnapshotRows) -> Result<StagedS
         .map(|row| {
             let table = u8::try_from(row.table)
                 .map_err(|_| out_of_order("a table that this build does not know: upgrade it"))?;
-            Ok(Row { table, key: row.key, value: row.value })
+            Ok(Row {
+                table,
+                key: row.key,
+                value: row.value,
+            })
         })
         .collect::<Result<Vec<_>, Status>>()?;
     blocking(move || {
@@ -90,7 +100,13 @@ async fn finish(
         .as_ref()
         .try_into()
         .map_err(|_| out_of_order("a snapshot's digest has 32 bytes"))?;
-    let (applied, tally) = (applied_of(meta), Tally { rows: trailer.rows, digest });
+    let (applied, tally) = (
+        applied_of(meta),
+        Tally {
+            rows: trailer.rows,
+            digest,
+        },
+    );
     blocking(move || Ok(staged.finish(applied, &tally)?)).await
 }
 
@@ -109,5 +125,7 @@ fn out_of_order(what: &'static str) -> Status {
 }
 
 fn other_sender(from: u64, claimed: u64) -> Status {
-    Status::permission_denied(format!("node {from} proved its key, and the chunk is of {claimed}"))
+    Status::permission_denied(format!(
+        "node {from} proved its key, and the chunk is of {claimed}"
+    ))
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use chancery_credential::NodeNumber;
 use chancery_storage::Checkpoint;
 use chancery_wire::peer as pb;
+use futures::StreamExt;
 use openraft::raft::SnapshotResponse;
 use tokio::sync::mpsc;
-use futures::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::dialer::PeerClient;
@@ -54,10 +54,10 @@ pub(crate) async fn send(
     let SnapshotSource::Image(image, machine) = snapshot.snapshot else {
         return Err(SendError::NotAnImage);
     };
-    let header = chunk(own, pb::snapshot_chunk::Part::Header(codec::snapshot_header(
-        &vote,
-        &snapshot.meta,
-    )));
+    let header = chunk(
+        own,
+        pb::snapshot_chunk::Part::Header(codec::snapshot_header(&vote, &snapshot.meta)),
+    );
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
         read(own, header, &image, &sender).or_else(|error| renew(&machine, &image, &error))
@@ -105,7 +105,10 @@ fn log_failed_read(read: Result<io::Result<()>, tokio::task::JoinError>) {
 }
 
 fn chunk(own: NodeNumber, part: pb::snapshot_chunk::Part) -> pb::SnapshotChunk {
-    pb::SnapshotChunk { from: own.0, part: Some(part) }
+    pb::SnapshotChunk {
+        from: own.0,
+        part: Some(part),
+    }
 }
 
 /// Reads until the rows, or whoever takes them, end.

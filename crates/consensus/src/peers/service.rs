@@ -15,8 +15,8 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{book::PeerBook, listener::ProvedKey, receive_snapshot};
 use crate::{
     codec::{self, peer as peer_codec, raft as raft_codec},
-    membership::{ChangeError, Members, MembershipChange},
     freshness::{ProofRefused, Prover},
+    membership::{ChangeError, Members, MembershipChange},
     outcome::ProposeError,
     propose::{Forwarded, Proposer},
     raft::Raft,
@@ -108,7 +108,9 @@ impl PeerService for Peers {
             .take_while(|request| futures::future::ready(request.is_ok()))
             .filter_map(|request| futures::future::ready(request.ok()));
         let answers = self.raft.stream_append(requests).map(|answer| {
-            answer.map(|result| peer_codec::appended(&result)).map_err(stopped)
+            answer
+                .map(|result| peer_codec::appended(&result))
+                .map_err(stopped)
         });
         let last = futures::stream::once(async move { refused.lock().take() })
             .filter_map(|status| futures::future::ready(status.map(Err)));
@@ -141,7 +143,11 @@ impl PeerService for Peers {
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
         sender(&self.book, &request, request.get_ref().from)?;
         let request = peer_codec::read_transfer(request.into_inner()).map_err(invalid)?;
-        let response = self.raft.handle_transfer_leader(request).await.map_err(stopped)?;
+        let response = self
+            .raft
+            .handle_transfer_leader(request)
+            .await
+            .map_err(stopped)?;
         Ok(Response::new(peer_codec::transferred(&response)))
     }
 
@@ -157,9 +163,14 @@ impl PeerService for Peers {
         let (vote, snapshot) =
             receive_snapshot::receive(self.store.clone(), from.0, chunks).await?;
         tracing::info!(%from, meta = %snapshot.meta, "a snapshot was received");
-        let response =
-            self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
-        Ok(Response::new(pb::SnapshotResponse { vote: Some(raft_codec::vote(&response.vote)) }))
+        let response = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(pb::SnapshotResponse {
+            vote: Some(raft_codec::vote(&response.vote)),
+        }))
     }
 
     async fn prove_fresh(
@@ -186,8 +197,13 @@ impl PeerService for Peers {
     ) -> Result<Response<pb::ProposeResponse>, Status> {
         use pb::propose_response::Outcome;
         let from = sender(&self.book, &request, request.get_ref().from)?;
-        let (command, meta) = codec::decode_proposal(request.into_inner().proposal).map_err(invalid)?;
-        let forwarded = Forwarded { from, command, meta };
+        let (command, meta) =
+            codec::decode_proposal(request.into_inner().proposal).map_err(invalid)?;
+        let forwarded = Forwarded {
+            from,
+            command,
+            meta,
+        };
         let outcome = match self.proposer.take(forwarded, FORWARDED_LIMIT).await {
             Ok(outcome) => Outcome::Decided(codec::encode_outcome(&outcome)),
             Err(ProposeError::Unavailable { leader, .. }) => Outcome::NotLeader(not_leader(leader)),
@@ -197,7 +213,9 @@ impl PeerService for Peers {
             }
             Err(ProposeError::Stopped) => Outcome::NotLeader(not_leader(None)),
         };
-        Ok(Response::new(pb::ProposeResponse { outcome: Some(outcome) }))
+        Ok(Response::new(pb::ProposeResponse {
+            outcome: Some(outcome),
+        }))
     }
 
     async fn change_membership(
@@ -206,11 +224,17 @@ impl PeerService for Peers {
     ) -> Result<Response<pb::ChangeMembershipResponse>, Status> {
         use pb::{change_membership_request::Change, change_membership_response::Outcome};
         let from = sender(&self.book, &request, request.get_ref().from)?;
-        self.proposer.may_forward(from).map_err(|error| Status::permission_denied(error.to_string()))?;
+        self.proposer
+            .may_forward(from)
+            .map_err(|error| Status::permission_denied(error.to_string()))?;
         let change = match request.into_inner().change {
             Some(Change::AddLearner(number)) => MembershipChange::AddLearner(NodeNumber(number)),
             Some(Change::Promote(number)) => MembershipChange::Promote(NodeNumber(number)),
-            None => return Err(Status::invalid_argument("a change that this build does not know")),
+            None => {
+                return Err(Status::invalid_argument(
+                    "a change that this build does not know",
+                ));
+            }
         };
         let outcome = match self.members.change_here(change).await {
             Ok(()) => Outcome::Done(true),
@@ -218,11 +242,14 @@ impl PeerService for Peers {
             Err(ChangeError::Refused(why)) => Outcome::Refused(why),
             Err(ChangeError::Unknown(why)) => Outcome::Unknown(why),
         };
-        Ok(Response::new(pb::ChangeMembershipResponse { outcome: Some(outcome) }))
+        Ok(Response::new(pb::ChangeMembershipResponse {
+            outcome: Some(outcome),
+        }))
     }
 }
 
 fn not_leader(leader: Option<NodeNumber>) -> pb::NotLeader {
-    pb::NotLeader { leader: leader.map_or(0, |number| number.0) }
+    pb::NotLeader {
+        leader: leader.map_or(0, |number| number.0),
+    }
 }
-

@@ -59,7 +59,10 @@ impl PeerIdentity {
             .public_key()
             .ok_or_else(|| Error::General("the peer key has no public half".into()))?;
         let shown = CertificateDer::from(public.as_ref().to_vec());
-        Ok(Self { key: Arc::new(CertifiedKey::new(vec![shown], signer)), provider })
+        Ok(Self {
+            key: Arc::new(CertifiedKey::new(vec![shown], signer)),
+            provider,
+        })
     }
 
     /// The public half: SubjectPublicKeyInfo, DER.
@@ -69,7 +72,10 @@ impl PeerIdentity {
 
     /// For connections to the one node that holds the key `pinned`.
     pub(crate) fn client_config(&self, pinned: &[u8]) -> Result<rustls::ClientConfig, Error> {
-        let verifier = PinnedServer { pinned: pinned.to_vec(), algorithms: self.algorithms() };
+        let verifier = PinnedServer {
+            pinned: pinned.to_vec(),
+            algorithms: self.algorithms(),
+        };
         let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
@@ -85,7 +91,10 @@ impl PeerIdentity {
 
     /// For the listener for peers: whoever is in the book comes in.
     pub(crate) fn server_config(&self, book: Arc<PeerBook>) -> Result<rustls::ServerConfig, Error> {
-        let verifier = KnownClient { book, algorithms: self.algorithms() };
+        let verifier = KnownClient {
+            book,
+            algorithms: self.algorithms(),
+        };
         let mut config = rustls::ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::new(verifier))

@@ -37,7 +37,9 @@ impl TcpTransport {
     /// # Errors
     /// The address cannot be resolved, or is taken.
     pub async fn bind(address: &str) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await? })
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+        })
     }
 
     /// Where it listens: of interest when the port was chosen by the system.

@@ -62,7 +62,13 @@ impl StateMachine {
     ) -> io::Result<()> {
         let through = position.last.map_or(0, |last| last.index);
         let meta = encode_applied(position.last.as_ref(), &position.membership);
-        self.store.write(rows, Applied { index: through, meta })?;
+        self.store.write(
+            rows,
+            Applied {
+                index: through,
+                meta,
+            },
+        )?;
         *self.published.position.write() = position;
         self.published.publish(Revision(through), entries);
         for (responder, reply) in answers {
@@ -83,10 +89,17 @@ impl StateMachine {
         let outcome = match state.apply(revision, &stamped) {
             Ok(events) => {
                 let outcome = answered(revision, &events);
-                entries.push(EntryEvents { previous, revision, events });
+                entries.push(EntryEvents {
+                    previous,
+                    revision,
+                    events,
+                });
                 outcome
             }
-            Err(rejection) => Outcome { revision, verdict: Err(rejection) },
+            Err(rejection) => Outcome {
+                revision,
+                verdict: Err(rejection),
+            },
         };
         self.check_lineage(state)?;
         Ok(Reply::Outcome(outcome))
@@ -96,7 +109,9 @@ impl StateMachine {
     /// is not its log.
     fn check_lineage(&self, state: &State) -> io::Result<()> {
         match state.lineage() {
-            Some(born) if born != self.lineage => Err(super::load::other_lineage(self.lineage, born)),
+            Some(born) if born != self.lineage => {
+                Err(super::load::other_lineage(self.lineage, born))
+            }
             _ => Ok(()),
         }
     }
@@ -110,10 +125,14 @@ fn advance(state: &mut State, revision: Revision) -> Reply {
 /// The answer that apply always puts last.
 fn answered(revision: Revision, events: &[Event]) -> Outcome {
     match events.last() {
-        Some(Event::Answer { revision, answer }) => {
-            Outcome { revision: *revision, verdict: Ok(answer.clone()) }
-        }
-        _ => Outcome { revision, verdict: Ok(Answer::Nothing) },
+        Some(Event::Answer { revision, answer }) => Outcome {
+            revision: *revision,
+            verdict: Ok(answer.clone()),
+        },
+        _ => Outcome {
+            revision,
+            verdict: Ok(Answer::Nothing),
+        },
     }
 }
 

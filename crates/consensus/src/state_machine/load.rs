@@ -36,9 +36,14 @@ pub(crate) fn load(store: &StateStore, lineage: Lineage) -> io::Result<(State, P
 
 fn check(state: &State, position: &Position, lineage: Lineage) -> io::Result<()> {
     state.validate().map_err(|broken| damaged(&broken))?;
-    let (rows, record) = (state.revision().0, position.last.map_or(0, |last| last.index));
+    let (rows, record) = (
+        state.revision().0,
+        position.last.map_or(0, |last| last.index),
+    );
     if rows != record {
-        return Err(damaged(&format_args!("rows of revision {rows}, a record of {record}")));
+        return Err(damaged(&format_args!(
+            "rows of revision {rows}, a record of {record}"
+        )));
     }
     match state.lineage() {
         Some(born) if born != lineage => Err(other_lineage(lineage, born)),

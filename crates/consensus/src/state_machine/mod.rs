@@ -63,7 +63,14 @@ impl StateMachine {
         hold: Hold,
     ) -> io::Result<Self> {
         let current = Arc::new(Mutex::new(store.newest_checkpoint()?));
-        Ok(Self { published, store, flushed, lineage, current, _hold: hold })
+        Ok(Self {
+            published,
+            store,
+            flushed,
+            lineage,
+            current,
+            _hold: hold,
+        })
     }
 }
 
@@ -132,6 +139,7 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
-

@@ -32,13 +32,24 @@ impl StateMachine {
     /// A snapshot of what stands in an image: the record in it says how far it is.
     pub(super) fn snapshot_of(&self, image: Checkpoint) -> Result<Snapshot, Undecodable> {
         let (last_log_id, last_membership) = decode_applied(image.applied().meta.clone())?;
-        let meta = SnapshotMeta { last_log_id, last_membership };
-        Ok(Snapshot { meta, snapshot: SnapshotSource::Image(image, self.clone()) })
+        let meta = SnapshotMeta {
+            last_log_id,
+            last_membership,
+        };
+        Ok(Snapshot {
+            meta,
+            snapshot: SnapshotSource::Image(image, self.clone()),
+        })
     }
 
     /// Takes an image of the state as it is now. It may be further than what Raft
     /// has heard of; what it is an image of stands in it.
     pub(super) fn build(&self) -> io::Result<Snapshot> {
+        if self.store.applied().is_none() {
+            // Of a state before its first entry, too: the image says that it is one.
+            self.store
+                .write(Vec::new(), applied_of(&SnapshotMeta::default()))?;
+        }
         let checkpoint = self.store.checkpoint()?;
         *self.current.lock() = Some(checkpoint.clone());
         Ok(self.snapshot_of(checkpoint)?)
@@ -64,7 +75,9 @@ impl StateMachine {
                 "the snapshot that was installed is not the one that was announced",
             ));
         }
-        self.published.replace(state, position).map_err(io::Error::other)?;
+        self.published
+            .replace(state, position)
+            .map_err(io::Error::other)?;
         self.build().map(drop)
     }
 }
@@ -94,7 +107,9 @@ pub(crate) fn next_chunk(
     let mut chunk = Vec::new();
     let mut bytes = 0;
     while bytes < MAX_CHUNK_BYTES {
-        let Some(row) = rows.next().transpose()? else { break };
+        let Some(row) = rows.next().transpose()? else {
+            break;
+        };
         bytes += row.key.len() + row.value.len();
         chunk.push(row);
     }

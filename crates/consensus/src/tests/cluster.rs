@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
     sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -19,14 +19,21 @@ use crate::{
     PeerIdentity, PeerRecord, Proposal, ProposeError, SystemClocks, Timing,
 };
 
-pub(super) const LINEAGE: Lineage = Lineage { generation: 1, random: 0xC4A9 };
+pub(super) const LINEAGE: Lineage = Lineage {
+    generation: 1,
+    random: 0xC4A9,
+};
 
 /// How long anything may take on a machine that is busy with other things.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Slower than the defaults, because a test machine does other things too.
-pub(super) const TIMING: Timing =
-    Timing { heartbeat_ms: 100, election_min_ms: 800, election_max_ms: 1_200, tick_ms: 50 };
+pub(super) const TIMING: Timing = Timing {
+    heartbeat_ms: 100,
+    election_min_ms: 800,
+    election_max_ms: 1_200,
+    tick_ms: 50,
+};
 
 /// F that goes with [`TIMING`].
 const FRESHNESS_MS: u64 = 5_000;
@@ -79,7 +86,9 @@ impl Machine {
 }
 
 pub(super) fn new_peer_key() -> Vec<u8> {
-    rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_der()
+    rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
+        .unwrap()
+        .serialize_der()
 }
 
 pub(super) struct Cluster {
@@ -107,7 +116,10 @@ impl Cluster {
         cluster.install_machine(1).await;
         cluster.start(1).await;
         let birth = cluster.birth();
-        let outcome = cluster.nodes[&1].birth(birth, cluster.request(), PATIENCE).await.unwrap();
+        let outcome = cluster.nodes[&1]
+            .birth(birth, cluster.request(), PATIENCE)
+            .await
+            .unwrap();
         assert_eq!(outcome.verdict, Ok(Answer::Node(NodeNumber(1))));
         cluster
     }
@@ -127,12 +139,16 @@ impl Cluster {
     }
 
     pub(super) fn birth(&self) -> Birth {
-        let mut settings =
-            Settings::new("example.org".parse().unwrap(), "https://chancery.example.org");
+        let mut settings = Settings::new(
+            "example.org".parse().unwrap(),
+            "https://chancery.example.org",
+        );
         settings.heartbeat_ms = TIMING.heartbeat_ms;
         settings.election_min_ms = TIMING.election_min_ms;
         settings.election_max_ms = TIMING.election_max_ms;
         settings.freshness_ms = FRESHNESS_MS;
+        settings.v_default_ms = settings.w_ms().max(settings.v_default_ms);
+        settings.v_max_ms = settings.v_default_ms.max(settings.v_max_ms);
         settings.check().unwrap();
         let root = OperatorSpec {
             name: "root".parse().unwrap(),
@@ -140,7 +156,12 @@ impl Cluster {
             keys: vec![operator_key()],
             expires_at: 0,
         };
-        Birth { lineage: LINEAGE, settings, node: self.machines[&1].spec(), operators: vec![root] }
+        Birth {
+            lineage: LINEAGE,
+            settings,
+            node: self.machines[&1].spec(),
+            operators: vec![root],
+        }
     }
 
     /// A machine with a key, an address and an empty directory.
@@ -153,7 +174,9 @@ impl Cluster {
             address: wire.address.clone(),
             incarnation: 1,
         };
-        identity_of(&machine).create_directory(&machine.directory()).unwrap();
+        identity_of(&machine)
+            .create_directory(&machine.directory())
+            .unwrap();
         self.machines.insert(number, machine);
     }
 
@@ -165,13 +188,20 @@ impl Cluster {
 
     pub(super) async fn options(&self, number: u64) -> Options {
         let machine = &self.machines[&number];
-        let peers = self.machines.iter().map(|(n, m)| (NodeNumber(*n), m.record())).collect();
+        let peers = self
+            .machines
+            .iter()
+            .map(|(n, m)| (NodeNumber(*n), m.record()))
+            .collect();
         Options {
             identity: identity_of(machine),
             directory: machine.directory(),
             process: self.requests.fetch_add(1, Ordering::Relaxed),
             peer: machine.identity(),
-            admission: Admission { peers, readmission: false },
+            admission: Admission {
+                peers,
+                readmission: false,
+            },
             transport: self.board.listen(number, Some(&machine.address)).await,
             clocks: Arc::new(SystemClocks),
             entropy: Arc::new(FixedEntropy),
@@ -193,7 +223,10 @@ impl Cluster {
         self.admit(number).await;
         self.start(number).await;
         let leader = self.leader().await;
-        self.nodes[&leader].add_learner(NodeNumber(number), PATIENCE).await.unwrap();
+        self.nodes[&leader]
+            .add_learner(NodeNumber(number), PATIENCE)
+            .await
+            .unwrap();
         self.caught_up(number).await;
     }
 
@@ -207,7 +240,10 @@ impl Cluster {
     pub(super) async fn promote(&self, number: u64) {
         eventually("promoted", async || {
             let leader = self.leader().await;
-            self.nodes[&leader].promote(NodeNumber(number), PATIENCE).await.is_ok()
+            self.nodes[&leader]
+                .promote(NodeNumber(number), PATIENCE)
+                .await
+                .is_ok()
         })
         .await;
     }
@@ -221,7 +257,8 @@ impl Cluster {
     pub(super) async fn leader_among(&self, without: u64) -> u64 {
         let mut leader = 0;
         eventually("a leader", async || {
-            let leads = |n: &Consensus| n.node().0 != without && n.status().leader == Some(n.node());
+            let leads =
+                |n: &Consensus| n.node().0 != without && n.status().leader == Some(n.node());
             let found = self.nodes.iter().find(|(_, node)| leads(node));
             leader = found.map_or(0, |(number, _)| *number);
             found.is_some()
@@ -234,14 +271,20 @@ impl Cluster {
     pub(super) async fn caught_up(&self, number: u64) {
         let leader = self.leader().await;
         let target = self.nodes[&leader].status().applied;
-        assert!(self.nodes[&number].wait_revision(target, PATIENCE).await, "node {number} lags");
+        assert!(
+            self.nodes[&number].wait_revision(target, PATIENCE).await,
+            "node {number} lags"
+        );
     }
 
     pub(super) fn request(&self) -> RequestId {
         let counter = self.requests.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 16];
         random[..8].copy_from_slice(&counter.to_be_bytes());
-        RequestId { time_ms: SystemClocks.wall_ms(), random }
+        RequestId {
+            time_ms: SystemClocks.wall_ms(),
+            random,
+        }
     }
 
     pub(super) fn proposal(&self, command: Command) -> Proposal {
@@ -280,7 +323,10 @@ impl Cluster {
     }
 
     pub(super) fn knows_owner(&self, number: u64, name: &str) -> bool {
-        self.nodes[&number].directory().owner(&name.parse().unwrap()).is_some()
+        self.nodes[&number]
+            .directory()
+            .owner(&name.parse().unwrap())
+            .is_some()
     }
 }
 
@@ -306,7 +352,10 @@ fn operator_key() -> KeyThumbprint {
 }
 
 pub(super) fn owner(name: &str) -> Command {
-    Command::AddOwner { name: name.parse().unwrap(), description: String::new() }
+    Command::AddOwner {
+        name: name.parse().unwrap(),
+        description: String::new(),
+    }
 }
 
 /// Waits for a condition, by looking.
@@ -316,5 +365,8 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, looking).await.is_ok(), "never: {what}");
+    assert!(
+        tokio::time::timeout(PATIENCE, looking).await.is_ok(),
+        "never: {what}"
+    );
 }

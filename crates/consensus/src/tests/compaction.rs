@@ -5,8 +5,12 @@ use chancery_credential::Revision;
 use super::cluster::{Cluster, eventually};
 use crate::{Compaction, Step};
 
-const SHORT: Compaction =
-    Compaction { entries_per_snapshot: 20, entries_kept: 2, entries_cut: 1, lag_for_snapshot: 10 };
+const SHORT: Compaction = Compaction {
+    entries_per_snapshot: 20,
+    entries_kept: 2,
+    entries_cut: 1,
+    lag_for_snapshot: 10,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learner_joins_from_a_snapshot_when_the_log_is_cut() {
@@ -14,16 +18,29 @@ async fn a_learner_joins_from_a_snapshot_when_the_log_is_cut() {
     for round in 0..60 {
         cluster.add_owner(1, &format!("owner-{round}")).await;
     }
-    eventually("the log is cut", async || cluster.nodes[&1].status().purged > Revision(20)).await;
+    eventually("the log is cut", async || {
+        cluster.nodes[&1].status().purged > Revision(20)
+    })
+    .await;
 
     cluster.join(2).await;
     for round in 0..60 {
-        assert!(cluster.knows_owner(2, &format!("owner-{round}")), "owner-{round}");
+        assert!(
+            cluster.knows_owner(2, &format!("owner-{round}")),
+            "owner-{round}"
+        );
     }
     cluster.caught_up(2).await;
-    assert_eq!(cluster.nodes[&1].state_digest(), cluster.nodes[&2].state_digest());
+    assert_eq!(
+        cluster.nodes[&1].state_digest(),
+        cluster.nodes[&2].state_digest()
+    );
     let (first, second) = (cluster.nodes[&1].view(), cluster.nodes[&2].view());
-    assert_eq!(first.snapshot(), second.snapshot(), "the same is in force on both");
+    assert_eq!(
+        first.snapshot(),
+        second.snapshot(),
+        "the same is in force on both"
+    );
 
     // It goes on from there, and from its disk.
     cluster.add_owner(2, "after").await;
@@ -37,7 +54,10 @@ async fn a_learner_joins_from_a_snapshot_when_the_log_is_cut() {
 async fn a_voter_that_was_away_for_too_long_is_brought_back_by_a_snapshot() {
     let cluster = Cluster::of_three_with(SHORT).await;
     let leader = cluster.leader().await;
-    let away = [1, 2, 3].into_iter().find(|number| *number != leader).unwrap();
+    let away = [1, 2, 3]
+        .into_iter()
+        .find(|number| *number != leader)
+        .unwrap();
     cluster.caught_up(away).await;
     let mut events = cluster.nodes[&away].events();
     let left_at = cluster.nodes[&away].status().applied;

@@ -25,16 +25,25 @@ async fn a_node_that_comes_back_has_all_that_it_missed() {
     let mut cluster = Cluster::of_three().await;
     cluster.add_owner(1, "before").await;
     let leader = cluster.leader().await;
-    let follower = [1, 2, 3].into_iter().find(|number| *number != leader).unwrap();
+    let follower = [1, 2, 3]
+        .into_iter()
+        .find(|number| *number != leader)
+        .unwrap();
     cluster.caught_up(follower).await;
     cluster.stop(follower).await;
     cluster.add_owner(leader, "meanwhile").await;
 
     cluster.start(follower).await;
-    assert!(cluster.knows_owner(follower, "before"), "from its own disk, at once");
+    assert!(
+        cluster.knows_owner(follower, "before"),
+        "from its own disk, at once"
+    );
     cluster.caught_up(follower).await;
     assert!(cluster.knows_owner(follower, "meanwhile"));
-    eventually("fresh", async || cluster.nodes[&follower].view().freshness().is_some()).await;
+    eventually("fresh", async || {
+        cluster.nodes[&follower].view().freshness().is_some()
+    })
+    .await;
     cluster.end().await;
 }
 
@@ -50,7 +59,11 @@ async fn a_whole_cluster_starts_again_from_its_disks() {
     }
     cluster.add_owner(3, "new").await;
     for number in [1, 2, 3] {
-        assert!(cluster.nodes[&number].wait_revision(revision, PATIENCE).await);
+        assert!(
+            cluster.nodes[&number]
+                .wait_revision(revision, PATIENCE)
+                .await
+        );
         assert!(cluster.knows_owner(number, "kept"));
     }
     cluster.end().await;

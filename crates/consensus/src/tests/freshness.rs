@@ -9,7 +9,8 @@ use crate::{Clocks, SystemClocks};
 
 fn is_fresh(view: &View) -> bool {
     let now = SystemClocks.boot();
-    view.freshness().is_some_and(|freshness| freshness.age(now).is_ok())
+    view.freshness()
+        .is_some_and(|freshness| freshness.age(now).is_ok())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,14 +27,20 @@ async fn voters_and_learners_prove_that_they_are_fresh() {
 async fn a_node_that_is_cut_off_goes_stale_and_is_fresh_again_when_healed() {
     let cluster = Cluster::of_three().await;
     let leader = cluster.leader().await;
-    let alone = [1, 2, 3].into_iter().find(|number| *number != leader).unwrap();
+    let alone = [1, 2, 3]
+        .into_iter()
+        .find(|number| *number != leader)
+        .unwrap();
     let view = cluster.nodes[&alone].view().clone();
     eventually("fresh", async || is_fresh(&view)).await;
 
     cluster.board.isolate(alone);
     eventually("stale", async || !is_fresh(&view)).await;
     for number in [1, 2, 3].into_iter().filter(|number| *number != alone) {
-        assert!(is_fresh(cluster.nodes[&number].view()), "node {number} has a quorum");
+        assert!(
+            is_fresh(cluster.nodes[&number].view()),
+            "node {number} has a quorum"
+        );
     }
 
     cluster.board.heal();
@@ -50,7 +57,10 @@ async fn a_leader_without_a_quorum_proves_nothing() {
     cluster.board.isolate(leader);
     eventually("stale", async || !is_fresh(node.view())).await;
     let proof = node.prove_now(Duration::from_millis(500)).await;
-    assert!(proof.is_err(), "its lease is over, and it asked for no lease");
+    assert!(
+        proof.is_err(),
+        "its lease is over, and it asked for no lease"
+    );
     cluster.end().await;
 }
 
@@ -79,7 +89,10 @@ async fn a_proved_node_knows_all_that_was_answered_before() {
         cluster.add_owner(1, &name).await;
         for number in [2, 3] {
             cluster.nodes[&number].prove_now(PATIENCE).await.unwrap();
-            assert!(cluster.knows_owner(number, &name), "node {number}, round {round}");
+            assert!(
+                cluster.knows_owner(number, &name),
+                "node {number}, round {round}"
+            );
         }
     }
     cluster.end().await;

@@ -28,22 +28,35 @@ async fn a_cluster_grows_from_one_node_to_three_voters() {
 
     // Once more changes nothing.
     let leader = cluster.leader().await;
-    cluster.nodes[&leader].add_learner(NodeNumber(2), PATIENCE).await.unwrap();
-    cluster.nodes[&leader].promote(NodeNumber(2), PATIENCE).await.unwrap();
+    cluster.nodes[&leader]
+        .add_learner(NodeNumber(2), PATIENCE)
+        .await
+        .unwrap();
+    cluster.nodes[&leader]
+        .promote(NodeNumber(2), PATIENCE)
+        .await
+        .unwrap();
     cluster.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_is_born_once() {
     let cluster = Cluster::born().await;
-    let again = cluster.nodes[&1].birth(cluster.birth(), cluster.request(), PATIENCE).await;
+    let again = cluster.nodes[&1]
+        .birth(cluster.birth(), cluster.request(), PATIENCE)
+        .await;
     let rejection = again.unwrap().verdict.unwrap_err();
     assert_eq!(rejection.reason(), Reason::AlreadyBorn);
 
     let mut other = cluster.birth();
     other.lineage.random += 1;
-    let refused = cluster.nodes[&1].birth(other, cluster.request(), PATIENCE).await;
-    assert!(matches!(refused, Err(BirthError::NotHere(_))), "{refused:?}");
+    let refused = cluster.nodes[&1]
+        .birth(other, cluster.request(), PATIENCE)
+        .await;
+    assert!(
+        matches!(refused, Err(BirthError::NotHere(_))),
+        "{refused:?}"
+    );
     cluster.end().await;
 }
 
@@ -54,10 +67,17 @@ async fn a_command_is_taken_by_any_node_and_can_be_read_there() {
     for number in [1, 2, 3] {
         let name = format!("through-{number}");
         let revision = cluster.add_owner(number, &name).await;
-        assert!(cluster.knows_owner(number, &name), "read where it was written");
+        assert!(
+            cluster.knows_owner(number, &name),
+            "read where it was written"
+        );
         let node = &cluster.nodes[&number];
         assert!(node.view().revision() >= revision);
-        assert_eq!(node.status().leader, Some(NodeNumber(leader)), "no election on the way");
+        assert_eq!(
+            node.status().leader,
+            Some(NodeNumber(leader)),
+            "no election on the way"
+        );
     }
     let digests = async |number: u64| {
         cluster.caught_up(number).await;
@@ -73,8 +93,14 @@ async fn a_command_is_taken_by_any_node_and_can_be_read_there() {
 async fn a_request_that_is_sent_twice_is_carried_out_once() {
     let cluster = Cluster::of_three().await;
     let proposal = cluster.proposal(owner("treasury"));
-    let first = cluster.nodes[&2].propose(proposal.clone(), PATIENCE).await.unwrap();
-    let again = cluster.nodes[&3].propose(proposal.clone(), PATIENCE).await.unwrap();
+    let first = cluster.nodes[&2]
+        .propose(proposal.clone(), PATIENCE)
+        .await
+        .unwrap();
+    let again = cluster.nodes[&3]
+        .propose(proposal.clone(), PATIENCE)
+        .await
+        .unwrap();
     assert_eq!(first, again, "the outcome of the first time");
 
     let mut other = proposal;
@@ -120,14 +146,24 @@ async fn followers_of_the_events_see_each_step_in_order() {
         written.push(cluster.add_owner(1, name).await);
     }
     for revision in written {
-        let Step::Applied { revision: seen, events, previous } = events.next().await.unwrap()
+        let Step::Applied {
+            revision: seen,
+            events,
+            previous,
+        } = events.next().await.unwrap()
         else {
             panic!("no snapshot was installed");
         };
         assert_eq!(seen, revision);
         assert!(previous < revision);
         let last = events.last().unwrap();
-        assert!(matches!(last, chancery_authority::Event::Answer { answer: Answer::Nothing, .. }));
+        assert!(matches!(
+            last,
+            chancery_authority::Event::Answer {
+                answer: Answer::Nothing,
+                ..
+            }
+        ));
     }
     cluster.end().await;
 }

@@ -47,7 +47,12 @@ impl Switchboard {
         };
         let address = listener.local_addr().unwrap().to_string();
         self.wiring.lock().numbers.insert(address.clone(), number);
-        Arc::new(Wire { number, address, listener, board: self.clone() })
+        Arc::new(Wire {
+            number,
+            address,
+            listener,
+            board: self.clone(),
+        })
     }
 
     /// Cuts every link to and from `number`.
@@ -101,13 +106,23 @@ fn cut() -> io::Error {
 impl Transport for Wire {
     fn dial<'a>(&'a self, address: &'a str) -> Later<'a, io::Result<Box<dyn Connection>>> {
         Box::pin(async move {
-            let to = self.board.wiring.lock().numbers.get(address).copied().unwrap_or(0);
+            let to = self
+                .board
+                .wiring
+                .lock()
+                .numbers
+                .get(address)
+                .copied()
+                .unwrap_or(0);
             if self.board.is_cut(self.number, to) {
                 return Err(cut());
             }
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            let link = Link { stream, until_cut: self.board.until_cut(self.number, to) };
+            let link = Link {
+                stream,
+                until_cut: self.board.until_cut(self.number, to),
+            };
             Ok(Box::new(link) as Box<dyn Connection>)
         })
     }

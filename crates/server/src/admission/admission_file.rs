@@ -89,19 +89,29 @@ impl TryFrom<AdmissionFile> for Admission {
         host_of(&file.api_address).map_err(|error| error.to_string())?;
         host_of(&file.peer_address).map_err(|error| error.to_string())?;
         Ok(Self {
-            lineage: Lineage { generation: file.lineage.generation, random },
+            lineage: Lineage {
+                generation: file.lineage.generation,
+                random,
+            },
             trust_domain: file
                 .trust_domain
                 .parse()
                 .map_err(|error| format!("trust_domain: {error}"))?,
             node: NodeNumber(file.node),
-            name: file.name.parse().map_err(|error| format!("name: {error}"))?,
+            name: file
+                .name
+                .parse()
+                .map_err(|error| format!("name: {error}"))?,
             api_address: file.api_address,
             peer_address: file.peer_address,
             peer_key: public_key_from_pem(&file.peer_public_key)?,
             server_certificate_chain: file.server_certificate_chain,
             root_certificate: file.root_certificate,
-            peers: file.peers.into_iter().map(AdmittedPeer::try_from).collect::<Result<_, _>>()?,
+            peers: file
+                .peers
+                .into_iter()
+                .map(AdmittedPeer::try_from)
+                .collect::<Result<_, _>>()?,
             birth: file.birth.map(Birth::try_from).transpose()?,
         })
     }

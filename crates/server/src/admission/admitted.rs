@@ -132,20 +132,31 @@ impl Admission {
         let untrusted = |why: String| AdmissionError::Untrusted(why);
         let mut roots = RootCertStore::empty();
         for root in certificates(&self.root_certificate)? {
-            roots.add(root).map_err(|error| untrusted(error.to_string()))?;
+            roots
+                .add(root)
+                .map_err(|error| untrusted(error.to_string()))?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| untrusted(error.to_string()))?;
         let chain = certificates(&self.server_certificate_chain)?;
-        let (leaf, intermediates) =
-            chain.split_first().ok_or_else(|| untrusted("there is none".to_owned()))?;
+        let (leaf, intermediates) = chain
+            .split_first()
+            .ok_or_else(|| untrusted("there is none".to_owned()))?;
         let host = ServerName::try_from(host_of(&self.api_address)?.to_string())
             .map_err(|error| untrusted(error.to_string()))?;
-        let now = now.duration_since(UNIX_EPOCH).map_err(|error| untrusted(error.to_string()))?;
+        let now = now
+            .duration_since(UNIX_EPOCH)
+            .map_err(|error| untrusted(error.to_string()))?;
         verifier
-            .verify_server_cert(leaf, intermediates, &host, &[], UnixTime::since_unix_epoch(now))
+            .verify_server_cert(
+                leaf,
+                intermediates,
+                &host,
+                &[],
+                UnixTime::since_unix_epoch(now),
+            )
             .map_err(|error| untrusted(error.to_string()))?;
         Ok(())
     }
@@ -167,7 +178,9 @@ impl Admission {
     /// # Errors
     /// [`AdmissionError::Settings`].
     pub fn birth(&self) -> Result<Option<chancery_authority::Birth>, AdmissionError> {
-        let Some(birth) = &self.birth else { return Ok(None) };
+        let Some(birth) = &self.birth else {
+            return Ok(None);
+        };
         Ok(Some(chancery_authority::Birth {
             lineage: self.lineage,
             settings: birth.settings()?,

@@ -34,7 +34,11 @@ impl Birth {
         let spec = |operator: &FirstOperator| OperatorSpec {
             name: operator.name.clone(),
             roles: Roles::of(&Role::ALL),
-            keys: operator.public_keys.iter().map(|spki| KeyThumbprint::of_spki(spki)).collect(),
+            keys: operator
+                .public_keys
+                .iter()
+                .map(|spki| KeyThumbprint::of_spki(spki))
+                .collect(),
             expires_at: 0,
         };
         self.operators.iter().map(spec).collect()
@@ -53,7 +57,10 @@ pub struct FirstOperator {
 /// The settings as they stand in the file: units in the names, nothing implied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented where they are replicated: `Settings`")]
+#[allow(
+    missing_docs,
+    reason = "documented where they are replicated: `Settings`"
+)]
 pub struct BirthSettings {
     pub trust_domain: String,
     pub issuer_url: String,
@@ -157,7 +164,11 @@ impl From<&Birth> for BirthFile {
     fn from(birth: &Birth) -> Self {
         let operator = |operator: &FirstOperator| OperatorFile {
             name: operator.name.to_string(),
-            public_keys: operator.public_keys.iter().map(|spki| spki_pem(spki)).collect(),
+            public_keys: operator
+                .public_keys
+                .iter()
+                .map(|spki| spki_pem(spki))
+                .collect(),
         };
         Self {
             settings: birth.settings.clone(),
@@ -174,16 +185,25 @@ impl TryFrom<BirthFile> for Birth {
         let operator = |operator: OperatorFile| {
             let keys = operator.public_keys.iter().map(|pem| spki_from_pem(pem));
             Ok::<_, String>(FirstOperator {
-                name: operator.name.parse().map_err(|error| format!("operator: {error}"))?,
+                name: operator
+                    .name
+                    .parse()
+                    .map_err(|error| format!("operator: {error}"))?,
                 public_keys: keys.collect::<Result<_, _>>()?,
             })
         };
-        let operators: Vec<_> =
-            file.operators.into_iter().map(operator).collect::<Result<_, _>>()?;
+        let operators: Vec<_> = file
+            .operators
+            .into_iter()
+            .map(operator)
+            .collect::<Result<_, _>>()?;
         if operators.is_empty() {
             return Err("a birth without an operator would lock everybody out".to_owned());
         }
-        Ok(Self { settings: file.settings, operators })
+        Ok(Self {
+            settings: file.settings,
+            operators,
+        })
     }
 }
 
@@ -198,7 +218,10 @@ mod tests {
         assert!(settings.checked().is_ok());
         settings.freshness_ms = 700;
         let refused = settings.checked().unwrap_err().to_string();
-        assert!(refused.contains("freshness_ms") && refused.contains("election"), "{refused}");
+        assert!(
+            refused.contains("freshness_ms") && refused.contains("election"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub(super) trait Document: Serialize + DeserializeOwned {
 pub(super) fn write<D: Document>(document: &D) -> Result<String, AdmissionError> {
     let failed = |why: &str| AdmissionError::malformed("(in memory)", D::NAME, why);
     let value = serde_json::to_value(document).map_err(|error| failed(&error.to_string()))?;
-    let Value::Object(members) = value else { return Err(failed("not an object")) };
+    let Value::Object(members) = value else {
+        return Err(failed("not an object"));
+    };
     let mut whole = serde_json::Map::new();
     whole.insert("kind".to_owned(), D::KIND.into());
     whole.insert("version".to_owned(), D::VERSION.into());
@@ -41,7 +43,12 @@ pub(super) fn parse<D: Document>(origin: &str, text: &str) -> Result<D, Admissio
     };
     match members.remove("kind") {
         Some(Value::String(kind)) if kind == D::KIND => {}
-        Some(kind) => return Err(malformed(format!("its kind is {kind}, not \"{}\"", D::KIND))),
+        Some(kind) => {
+            return Err(malformed(format!(
+                "its kind is {kind}, not \"{}\"",
+                D::KIND
+            )));
+        }
         None => return Err(malformed("it does not say its `kind`".to_owned())),
     }
     match members.remove("version").as_ref().and_then(Value::as_u64) {

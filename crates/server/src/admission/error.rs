@@ -119,7 +119,9 @@ pub enum AdmissionError {
     )]
     Untrusted(String),
     /// A name that cannot stand in a certificate.
-    #[error("`{0}` cannot stand in a certificate: give a DNS name or an IP address, without a port")]
+    #[error(
+        "`{0}` cannot stand in a certificate: give a DNS name or an IP address, without a port"
+    )]
     Name(String),
     /// No name certifies the address that clients are told.
     #[error(
@@ -148,18 +150,28 @@ pub enum AdmissionError {
 
 impl AdmissionError {
     pub(crate) fn read(path: &Path, error: &io::Error) -> Self {
-        Self::Read { path: path.display().to_string(), why: error.to_string() }
+        Self::Read {
+            path: path.display().to_string(),
+            why: error.to_string(),
+        }
     }
 
     pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
         let path = path.display().to_string();
         match error.kind() {
             io::ErrorKind::AlreadyExists => Self::Exists { path },
-            _ => Self::Write { path, why: error.to_string() },
+            _ => Self::Write {
+                path,
+                why: error.to_string(),
+            },
         }
     }
 
     pub(crate) fn malformed(path: &str, expected: &'static str, why: impl ToString) -> Self {
-        Self::Malformed { path: path.to_owned(), expected, why: why.to_string() }
+        Self::Malformed {
+            path: path.to_owned(),
+            expected,
+            why: why.to_string(),
+        }
     }
 }

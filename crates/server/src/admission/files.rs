@@ -54,8 +54,12 @@ pub fn write_new_public(path: &Path, bytes: &[u8]) -> Result<(), AdmissionError>
 pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), AdmissionError> {
     let staged = staged_beside(path);
     let written = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(PUBLIC).open(&staged)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(PUBLIC)
+            .open(&staged)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&staged, path)?;
@@ -72,7 +76,10 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<String>, AdmissionError> {
     let metadata = fs::metadata(path).map_err(|error| AdmissionError::read(path, &error))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(AdmissionError::Exposed { path: path.display().to_string(), mode });
+        return Err(AdmissionError::Exposed {
+            path: path.display().to_string(),
+            mode,
+        });
     }
     read(path).map(Zeroizing::new)
 }
@@ -95,7 +102,11 @@ pub fn read(path: &Path) -> Result<String, AdmissionError> {
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), AdmissionError> {
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
         let whole = file.write_all(bytes).and_then(|()| file.sync_all());
         if whole.is_err() {
             // Made here a moment ago, and nobody can depend on half of it.
@@ -132,10 +143,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("peer.key");
         write_new_private(&path, b"first").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
 
         let again = write_new_private(&path, b"second");
-        assert!(matches!(again, Err(AdmissionError::Exists { .. })), "{again:?}");
+        assert!(
+            matches!(again, Err(AdmissionError::Exists { .. })),
+            "{again:?}"
+        );
         assert_eq!(read_private(&path).unwrap().as_str(), "first");
     }
 
@@ -146,7 +163,10 @@ mod tests {
         write_new_private(&path, b"secret").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let refused = read_private(&path).unwrap_err();
-        assert!(matches!(refused, AdmissionError::Exposed { mode: 0o640, .. }), "{refused}");
+        assert!(
+            matches!(refused, AdmissionError::Exposed { mode: 0o640, .. }),
+            "{refused}"
+        );
         assert!(refused.to_string().contains("chmod 600"), "{refused}");
     }
 

@@ -90,7 +90,11 @@ impl Admission {
     /// Whose the node's data directory is.
     #[must_use]
     pub const fn identity(&self) -> DirectoryIdentity {
-        DirectoryIdentity { lineage: self.lineage, node: self.node, incarnation: INCARNATION }
+        DirectoryIdentity {
+            lineage: self.lineage,
+            node: self.node,
+            incarnation: INCARNATION,
+        }
     }
 
     /// Sees that the data directory is this node's, and makes it when the node
@@ -106,9 +110,10 @@ impl Admission {
                 node: found.node.0,
                 lineage: found.lineage.to_string(),
             }),
-            (None, Installed::Joined) => {
-                self.identity().create_directory(&data).map_err(|error| storage(&error))
-            }
+            (None, Installed::Joined) => self
+                .identity()
+                .create_directory(&data)
+                .map_err(|error| storage(&error)),
             (None, Installed::Renewed) => Err(AdmissionError::DataGone {
                 path: data.display().to_string(),
                 node: self.node.0,
@@ -117,7 +122,10 @@ impl Admission {
     }
 
     fn already_joined(&self) -> AdmissionError {
-        AdmissionError::AlreadyJoined { node: self.node.0, lineage: self.lineage.to_string() }
+        AdmissionError::AlreadyJoined {
+            node: self.node.0,
+            lineage: self.lineage.to_string(),
+        }
     }
 }
 
@@ -153,7 +161,11 @@ impl InstalledNode {
         let keys = NodeKeys::load(directory)?;
         let admission = Admission::load(directory)?;
         admission.check_keys(&keys)?;
-        Ok(Self { directory: directory.to_owned(), keys, admission })
+        Ok(Self {
+            directory: directory.to_owned(),
+            keys,
+            admission,
+        })
     }
 
     /// What the operator admitted.

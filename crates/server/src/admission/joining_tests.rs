@@ -50,22 +50,21 @@ impl Story {
     fn admit(&self, request: &NodeRequest, node: u64) -> Admission {
         let operator = NodeKeys::generate_in(&self.home.path().join(format!("op-{node}")));
         Admission {
-            lineage: Lineage { generation: 1, random: u64::MAX - 7 },
+            lineage: Lineage {
+                generation: 1,
+                random: u64::MAX - 7,
+            },
             trust_domain: "example.org".parse().unwrap(),
             node: NodeNumber(node),
             name: request.name().clone(),
             api_address: request.api_address().to_owned(),
             peer_address: request.peer_address().to_owned(),
             peer_key: request.peer_key().clone(),
-            server_certificate_chain: self
-                .root
-                .sign(request, &Self::names(), self.now)
-                .unwrap(),
+            server_certificate_chain: self.root.sign(request, &Self::names(), self.now).unwrap(),
             root_certificate: self.root.certificate_pem().to_owned(),
             peers: Vec::new(),
             birth: Some(Birth {
-                settings: BirthSettings::new("example.org", "https://issuer.example.org")
-                    .unwrap(),
+                settings: BirthSettings::new("example.org", "https://issuer.example.org").unwrap(),
                 operators: vec![FirstOperator {
                     name: "alice".parse().unwrap(),
                     public_keys: vec![operator.unwrap().peer_public().spki().to_vec()],
@@ -86,7 +85,10 @@ fn a_node_joins_once_and_starts_from_what_was_installed() {
     story.admit(&request, 1).write_new(&file).unwrap();
     let admission = Admission::read(&file).unwrap();
     assert_eq!(admission, story.admit_again(&admission));
-    assert_eq!(admission.install(&directory, &keys, story.now).unwrap(), Installed::Joined);
+    assert_eq!(
+        admission.install(&directory, &keys, story.now).unwrap(),
+        Installed::Joined
+    );
 
     let installed = InstalledNode::load(&directory).unwrap();
     assert_eq!(installed.admission(), &admission);
@@ -116,8 +118,14 @@ fn an_admission_for_other_keys_is_refused_and_leaves_nothing() {
     let (_, _, first) = story.node("node-1");
     let (directory, keys, second) = story.node("node-2");
 
-    let refused = story.admit(&first, 1).install(&directory, &keys, story.now).unwrap_err();
-    assert!(matches!(refused, AdmissionError::OtherKeys("peer")), "{refused}");
+    let refused = story
+        .admit(&first, 1)
+        .install(&directory, &keys, story.now)
+        .unwrap_err();
+    assert!(
+        matches!(refused, AdmissionError::OtherKeys("peer")),
+        "{refused}"
+    );
 
     // The right peer key under the other node's certificate.
     let mixed = Admission {
@@ -125,7 +133,10 @@ fn an_admission_for_other_keys_is_refused_and_leaves_nothing() {
         ..story.admit(&second, 2)
     };
     let refused = mixed.install(&directory, &keys, story.now).unwrap_err();
-    assert!(matches!(refused, AdmissionError::OtherKeys("server")), "{refused}");
+    assert!(
+        matches!(refused, AdmissionError::OtherKeys("server")),
+        "{refused}"
+    );
     assert!(!directory.join(ADMISSION_FILE).exists() && !directory.join("data").exists());
 }
 
@@ -135,18 +146,29 @@ fn a_certificate_that_clients_would_not_trust_is_refused() {
     let (directory, keys, request) = story.node("node-1");
     let admission = story.admit(&request, 1);
     let day = Duration::from_secs(24 * 60 * 60);
-    for (what, now) in [("expired", story.now + 91 * day), ("not yet", story.now - 2 * day)] {
+    for (what, now) in [
+        ("expired", story.now + 91 * day),
+        ("not yet", story.now - 2 * day),
+    ] {
         let refused = admission.install(&directory, &keys, now).unwrap_err();
-        assert!(matches!(refused, AdmissionError::Untrusted(_)), "{what}: {refused}");
+        assert!(
+            matches!(refused, AdmissionError::Untrusted(_)),
+            "{what}: {refused}"
+        );
     }
     let stranger = Story::begin();
     let other_root = Admission {
         root_certificate: stranger.root.certificate_pem().to_owned(),
         ..admission.clone()
     };
-    let refused = other_root.install(&directory, &keys, story.now).unwrap_err();
+    let refused = other_root
+        .install(&directory, &keys, story.now)
+        .unwrap_err();
     assert!(matches!(refused, AdmissionError::Untrusted(_)), "{refused}");
-    let elsewhere = Admission { api_address: "127.0.0.2:7411".to_owned(), ..admission };
+    let elsewhere = Admission {
+        api_address: "127.0.0.2:7411".to_owned(),
+        ..admission
+    };
     let refused = elsewhere.install(&directory, &keys, story.now).unwrap_err();
     assert!(matches!(refused, AdmissionError::Untrusted(_)), "{refused}");
 }
@@ -160,17 +182,37 @@ fn a_fresh_admission_renews_and_another_nodes_does_not() {
 
     let later = story.now + Duration::from_secs(80 * 24 * 60 * 60);
     let renewed = story.root.renew(&former, &Story::names(), later).unwrap();
-    assert_ne!(renewed.server_certificate_chain, former.server_certificate_chain);
-    assert_eq!(renewed.install(&directory, &keys, later).unwrap(), Installed::Renewed);
+    assert_ne!(
+        renewed.server_certificate_chain,
+        former.server_certificate_chain
+    );
+    assert_eq!(
+        renewed.install(&directory, &keys, later).unwrap(),
+        Installed::Renewed
+    );
     let certificate = directory.join(SERVER_CERTIFICATE_FILE);
-    assert_eq!(fs::read_to_string(certificate).unwrap(), renewed.server_certificate_chain);
+    assert_eq!(
+        fs::read_to_string(certificate).unwrap(),
+        renewed.server_certificate_chain
+    );
 
-    let renumbered = Admission { node: NodeNumber(9), ..former.clone() };
-    let refused = renumbered.install(&directory, &keys, story.now).unwrap_err();
-    assert!(matches!(refused, AdmissionError::AlreadyJoined { node: 1, .. }), "{refused}");
+    let renumbered = Admission {
+        node: NodeNumber(9),
+        ..former.clone()
+    };
+    let refused = renumbered
+        .install(&directory, &keys, story.now)
+        .unwrap_err();
+    assert!(
+        matches!(refused, AdmissionError::AlreadyJoined { node: 1, .. }),
+        "{refused}"
+    );
 
     let stranger = Story::begin();
-    let refused = stranger.root.renew(&former, &Story::names(), later).unwrap_err();
+    let refused = stranger
+        .root
+        .renew(&former, &Story::names(), later)
+        .unwrap_err();
     assert!(matches!(refused, AdmissionError::OtherRoot(_)), "{refused}");
 }
 
@@ -182,7 +224,10 @@ fn a_member_whose_data_is_gone_is_not_made_anew() {
     admission.install(&directory, &keys, story.now).unwrap();
     fs::remove_dir_all(directory.join("data")).unwrap();
     let refused = admission.install(&directory, &keys, story.now).unwrap_err();
-    assert!(matches!(refused, AdmissionError::DataGone { node: 1, .. }), "{refused}");
+    assert!(
+        matches!(refused, AdmissionError::DataGone { node: 1, .. }),
+        "{refused}"
+    );
     assert!(!directory.join("data").exists());
 }
 
@@ -191,17 +236,29 @@ fn joining_that_was_interrupted_can_be_done_again() {
     let story = Story::begin();
     let (directory, keys, request) = story.node("node-1");
     let admission = story.admit(&request, 1);
-    admission.identity().create_directory(&directory.join("data")).unwrap();
-    assert_eq!(admission.install(&directory, &keys, story.now).unwrap(), Installed::Joined);
+    admission
+        .identity()
+        .create_directory(&directory.join("data"))
+        .unwrap();
+    assert_eq!(
+        admission.install(&directory, &keys, story.now).unwrap(),
+        Installed::Joined
+    );
 }
 
 #[test]
 fn a_node_does_not_start_with_keys_that_were_exchanged() {
     let story = Story::begin();
     let (directory, keys, request) = story.node("node-1");
-    story.admit(&request, 1).install(&directory, &keys, story.now).unwrap();
+    story
+        .admit(&request, 1)
+        .install(&directory, &keys, story.now)
+        .unwrap();
     let (other, ..) = story.node("node-2");
     fs::rename(other.join("peer.key"), directory.join("peer.key")).unwrap();
     let refused = InstalledNode::load(&directory).unwrap_err();
-    assert!(matches!(refused, AdmissionError::OtherKeys("peer")), "{refused}");
+    assert!(
+        matches!(refused, AdmissionError::OtherKeys("peer")),
+        "{refused}"
+    );
 }

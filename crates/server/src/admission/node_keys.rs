@@ -33,7 +33,10 @@ impl NodeKeys {
     /// [`AdmissionError::Exists`] when there are keys already.
     pub fn generate_in(directory: &Path) -> Result<Self, AdmissionError> {
         create_private_directory(directory)?;
-        let keys = Self { peer: Key::generate()?, server: Key::generate()? };
+        let keys = Self {
+            peer: Key::generate()?,
+            server: Key::generate()?,
+        };
         keys.peer.write_new(&directory.join(PEER_KEY_FILE))?;
         keys.server.write_new(&directory.join(SERVER_KEY_FILE))?;
         Ok(keys)
@@ -108,8 +111,7 @@ impl Key {
     }
 
     fn from_pkcs8(pkcs8: Zeroizing<Vec<u8>>) -> Result<Self, String> {
-        let signing =
-            PeerSigningKey::from_pkcs8_der(&pkcs8).map_err(|error| error.to_string())?;
+        let signing = PeerSigningKey::from_pkcs8_der(&pkcs8).map_err(|error| error.to_string())?;
         Ok(Self { pkcs8, signing })
     }
 
@@ -150,8 +152,10 @@ mod tests {
         assert_eq!(made.server_public().spki(), read.server_public().spki());
         assert_ne!(made.peer_public().spki(), made.server_public().spki());
 
-        let mut files: Vec<_> =
-            fs::read_dir(&node).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut files: Vec<_> = fs::read_dir(&node)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         files.sort();
         assert_eq!(files, [PEER_KEY_FILE, SERVER_KEY_FILE]);
         for file in files {
@@ -165,7 +169,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = NodeKeys::generate_in(directory.path()).unwrap();
         let again = NodeKeys::generate_in(directory.path());
-        assert!(matches!(again, Err(AdmissionError::Exists { .. })), "{again:?}");
+        assert!(
+            matches!(again, Err(AdmissionError::Exists { .. })),
+            "{again:?}"
+        );
         let kept = NodeKeys::load(directory.path()).unwrap();
         assert_eq!(first.peer_public().spki(), kept.peer_public().spki());
     }
@@ -175,6 +182,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let keys = NodeKeys::generate_in(directory.path()).unwrap();
         let printed = format!("{keys:?}");
-        assert!(!printed.contains("pkcs8") && printed.len() < 300, "{printed}");
+        assert!(
+            !printed.contains("pkcs8") && printed.len() < 300,
+            "{printed}"
+        );
     }
 }

@@ -60,10 +60,16 @@ impl NodeRequest {
             peer_address,
             peer_key: keys.peer_public().clone(),
             server_key: keys.server_public().clone(),
-            proof: Proof { peer: String::new(), server: String::new() },
+            proof: Proof {
+                peer: String::new(),
+                server: String::new(),
+            },
         };
         let said = request.said();
-        request.proof = Proof { peer: prove(keys.peer(), &said), server: prove(keys.server(), &said) };
+        request.proof = Proof {
+            peer: prove(keys.peer(), &said),
+            server: prove(keys.server(), &said),
+        };
         Ok(request)
     }
 
@@ -81,12 +87,14 @@ impl NodeRequest {
     /// As [`Self::read`].
     pub fn parse(origin: &str, text: &str) -> Result<Self, AdmissionError> {
         let file: RequestFile = document::parse(origin, text)?;
-        let malformed =
-            |why: String| AdmissionError::malformed(origin, RequestFile::NAME, why);
+        let malformed = |why: String| AdmissionError::malformed(origin, RequestFile::NAME, why);
         host_of(&file.api_address)?;
         host_of(&file.peer_address)?;
         let request = Self {
-            name: file.name.parse().map_err(|error| malformed(format!("name: {error}")))?,
+            name: file
+                .name
+                .parse()
+                .map_err(|error| malformed(format!("name: {error}")))?,
             api_address: file.api_address,
             peer_address: file.peer_address,
             peer_key: public_key_from_pem(&file.peer_public_key).map_err(malformed)?,
@@ -227,7 +235,10 @@ mod tests {
             ("\"node-1\"", "\"node-2\""),
         ] {
             let refused = NodeRequest::parse("request.json", &text.replace(from, to));
-            assert!(matches!(refused, Err(AdmissionError::BadProof("peer"))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(AdmissionError::BadProof("peer"))),
+                "{refused:?}"
+            );
         }
 
         let member = |text: &str, name: &str| {
@@ -238,7 +249,10 @@ mod tests {
             let swapped = text.replace(&member(&text, key), &member(&other, key));
             assert_ne!(swapped, text, "{key}");
             let refused = NodeRequest::parse("request.json", &swapped);
-            assert!(matches!(refused, Err(AdmissionError::BadProof(_))), "{proof}: {refused:?}");
+            assert!(
+                matches!(refused, Err(AdmissionError::BadProof(_))),
+                "{proof}: {refused:?}"
+            );
         }
     }
 
@@ -248,14 +262,21 @@ mod tests {
         let text = request_text(directory.path());
         let newer = text.replace("\"version\": 1", "\"version\": 2");
         let refused = NodeRequest::parse("request.json", &newer).unwrap_err();
-        assert!(matches!(refused, AdmissionError::Version { found: 2, .. }), "{refused}");
+        assert!(
+            matches!(refused, AdmissionError::Version { found: 2, .. }),
+            "{refused}"
+        );
 
         let unknown = text.replace("\"version\": 1", "\"version\": 1, \"root\": true");
-        let refused = NodeRequest::parse("request.json", &unknown).unwrap_err().to_string();
+        let refused = NodeRequest::parse("request.json", &unknown)
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("`root`"), "{refused}");
 
         let admission = text.replace("chancery node request", "chancery admission");
-        let refused = NodeRequest::parse("request.json", &admission).unwrap_err().to_string();
+        let refused = NodeRequest::parse("request.json", &admission)
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("its kind is"), "{refused}");
     }
 }

@@ -71,7 +71,10 @@ impl Root {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).map_err(crypto)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), certificate })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        })
     }
 
     /// Stores the key (0600) and the certificate in a directory that only the
@@ -83,7 +86,10 @@ impl Root {
         create_private_directory(directory)?;
         let private = Zeroizing::new(self.issuer.key().serialize_pem());
         write_new_private(&directory.join(ROOT_KEY_FILE), private.as_bytes())?;
-        write_new_public(&directory.join(ROOT_CERTIFICATE_FILE), self.certificate.as_bytes())
+        write_new_public(
+            &directory.join(ROOT_CERTIFICATE_FILE),
+            self.certificate.as_bytes(),
+        )
     }
 
     /// Reads a root.
@@ -93,9 +99,8 @@ impl Root {
     /// do not belong together.
     pub fn load(directory: &Path) -> Result<Self, AdmissionError> {
         let path = directory.join(ROOT_KEY_FILE);
-        let malformed = |what, why: String| {
-            AdmissionError::malformed(&path.display().to_string(), what, why)
-        };
+        let malformed =
+            |what, why: String| AdmissionError::malformed(&path.display().to_string(), what, why);
         let key = KeyPair::from_pem(&read_private(&path)?)
             .map_err(|error| malformed("root key", error.to_string()))?;
         let certificate = read(&directory.join(ROOT_CERTIFICATE_FILE))?;
@@ -107,7 +112,10 @@ impl Root {
         }
         let issuer = Issuer::from_ca_cert_pem(&certificate, key)
             .map_err(|error| malformed("root certificate", error.to_string()))?;
-        Ok(Self { issuer, certificate })
+        Ok(Self {
+            issuer,
+            certificate,
+        })
     }
 
     /// The root certificate, PEM: what clients trust.
@@ -128,7 +136,13 @@ impl Root {
         names: &[SubjectName],
         now: SystemTime,
     ) -> Result<String, AdmissionError> {
-        self.certify(request.name(), request.api_address(), request.server_key(), names, now)
+        self.certify(
+            request.name(),
+            request.api_address(),
+            request.server_key(),
+            names,
+            now,
+        )
     }
 
     /// The same admission with a certificate for another 90 days.
@@ -142,14 +156,24 @@ impl Root {
         now: SystemTime,
     ) -> Result<Admission, AdmissionError> {
         if former.root_certificate != self.certificate {
-            return Err(AdmissionError::OtherRoot("the root certificate in it is another".into()));
+            return Err(AdmissionError::OtherRoot(
+                "the root certificate in it is another".into(),
+            ));
         }
         former
             .check_signature()
             .map_err(|why| AdmissionError::OtherRoot(why.to_string()))?;
-        let server_certificate_chain =
-            self.certify(&former.name, &former.api_address, &former.server_key()?, names, now)?;
-        Ok(Admission { server_certificate_chain, ..former.clone() })
+        let server_certificate_chain = self.certify(
+            &former.name,
+            &former.api_address,
+            &former.server_key()?,
+            names,
+            now,
+        )?;
+        Ok(Admission {
+            server_certificate_chain,
+            ..former.clone()
+        })
     }
 
     fn certify(
@@ -165,8 +189,10 @@ impl Root {
             return Err(AdmissionError::AddressNotNamed(host.to_string()));
         }
         let mut params = params_for(name.as_str())?;
-        params.subject_alt_names =
-            names.iter().map(SubjectName::san).collect::<Result<_, AdmissionError>>()?;
+        params.subject_alt_names = names
+            .iter()
+            .map(SubjectName::san)
+            .collect::<Result<_, AdmissionError>>()?;
         params.not_before = (now - BACKDATED).into();
         params.not_after = OffsetDateTime::from(now + DAY * SERVER_CERTIFICATE_DAYS as u32);
         params.is_ca = IsCa::ExplicitNoCa;
@@ -187,7 +213,9 @@ impl fmt::Debug for Root {
 fn params_for(common_name: &str) -> Result<CertificateParams, AdmissionError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.serial_number = Some(random_serial()?);
     Ok(params)
 }
@@ -220,7 +248,10 @@ mod tests {
         let domain: TrustDomain = "example.org".parse().unwrap();
         let made = Root::create(&ca, &domain, now).unwrap();
         let again = Root::create(&ca, &domain, now);
-        assert!(matches!(again, Err(AdmissionError::Exists { .. })), "{again:?}");
+        assert!(
+            matches!(again, Err(AdmissionError::Exists { .. })),
+            "{again:?}"
+        );
 
         let read = Root::load(&ca).unwrap();
         assert_eq!(read.certificate_pem(), made.certificate_pem());
@@ -232,11 +263,16 @@ mod tests {
             &keys,
         )
         .unwrap();
-        let chain = read.sign(&request, &["127.0.0.1".parse().unwrap()], now).unwrap();
+        let chain = read
+            .sign(&request, &["127.0.0.1".parse().unwrap()], now)
+            .unwrap();
         let certified = crate::admission::spki_from_pem(&chain).unwrap();
         assert_eq!(certified, keys.server_public().spki());
 
         let unnamed = read.sign(&request, &["localhost".parse().unwrap()], now);
-        assert!(matches!(unnamed, Err(AdmissionError::AddressNotNamed(_))), "{unnamed:?}");
+        assert!(
+            matches!(unnamed, Err(AdmissionError::AddressNotNamed(_))),
+            "{unnamed:?}"
+        );
     }
 }

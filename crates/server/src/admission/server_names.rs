@@ -63,7 +63,13 @@ mod tests {
 
     #[test]
     fn names_are_hosts_without_a_port() {
-        for good in ["node-1.example.org", "127.0.0.1", "::1", "[2001:db8::1]", "localhost"] {
+        for good in [
+            "node-1.example.org",
+            "127.0.0.1",
+            "::1",
+            "[2001:db8::1]",
+            "localhost",
+        ] {
             assert!(good.parse::<SubjectName>().is_ok(), "{good}");
         }
         for bad in ["", "node-1:7443", "*", "a b", "https://a", "-a"] {
@@ -74,7 +80,10 @@ mod tests {
     #[test]
     fn an_address_has_a_host_and_a_port() {
         assert_eq!(host_of("[::1]:7443").unwrap(), "::1".parse().unwrap());
-        assert_eq!(host_of("node-1.example.org:1").unwrap().to_string(), "node-1.example.org");
+        assert_eq!(
+            host_of("node-1.example.org:1").unwrap().to_string(),
+            "node-1.example.org"
+        );
         for bad in ["node-1", "node-1:", "node-1:0", "node-1:70000", ":7443"] {
             assert!(host_of(bad).is_err(), "{bad}");
         }

@@ -42,7 +42,11 @@ struct Waiting {
 impl Waiting {
     /// How much of the lead is left.
     fn left(&self) -> Duration {
-        let passed = SystemClock.now().boot.since(self.issuer.known_since).unwrap_or_default();
+        let passed = SystemClock
+            .now()
+            .boot
+            .since(self.issuer.known_since)
+            .unwrap_or_default();
         self.lead.saturating_sub(passed)
     }
 }
@@ -116,11 +120,7 @@ impl IssuerManager {
 
     /// Whether what was applied may ask for another issuer. An issuer of ours
     /// that was revoked is wiped before anything else happens.
-    fn concerns_us(
-        &self,
-        step: Result<Step, Missed>,
-        waiting: &mut Option<Waiting>,
-    ) -> bool {
+    fn concerns_us(&self, step: Result<Step, Missed>, waiting: &mut Option<Waiting>) -> bool {
         let Ok(Step::Applied { events, .. }) = step else {
             // Steps were missed: look at the state instead.
             self.drop_dead(waiting);
@@ -143,12 +143,23 @@ impl IssuerManager {
     /// Wipes the keys of issuers that are open no more.
     fn drop_dead(&self, waiting: &mut Option<Waiting>) {
         let open = |number: IssuerNumber| {
-            self.consensus.read_state(|state| state.issuer(number).is_some_and(|issuer| issuer.standing == IssuerStanding::Open))
+            self.consensus.read_state(|state| {
+                state
+                    .issuer(number)
+                    .is_some_and(|issuer| issuer.standing == IssuerStanding::Open)
+            })
         };
-        if waiting.as_ref().is_some_and(|next| !open(next.issuer.number)) {
+        if waiting
+            .as_ref()
+            .is_some_and(|next| !open(next.issuer.number))
+        {
             *waiting = None;
         }
-        if self.signer.active().is_some_and(|active| !open(active.number)) {
+        if self
+            .signer
+            .active()
+            .is_some_and(|active| !open(active.number))
+        {
             if let Some(number) = self.signer.clear() {
                 warn!(issuer = %number, "our issuer was revoked or retired by another: its key is wiped");
             }
@@ -171,9 +182,16 @@ impl IssuerManager {
         let issuer = self.open(epoch).await?;
         let signing = self.signer.active().is_some();
         if signing && !emergency {
-            let lead = self.consensus.directory().settings().map_or(0, |settings| settings.rotation_lead_ms());
+            let lead = self
+                .consensus
+                .directory()
+                .settings()
+                .map_or(0, |settings| settings.rotation_lead_ms());
             info!(issuer = %issuer.number, epoch = %issuer.epoch, lead_ms = lead, "issuer open; it signs after the lead");
-            *waiting = Some(Waiting { issuer, lead: Duration::from_millis(lead) });
+            *waiting = Some(Waiting {
+                issuer,
+                lead: Duration::from_millis(lead),
+            });
         } else {
             *waiting = None;
             self.switch(issuer).await;
@@ -189,7 +207,9 @@ impl IssuerManager {
         let key = SigningKey::from_seed(*seed);
         drop(seed);
         let node = self.consensus.node();
-        let former = self.consensus.read_state(|state| state.node(node).and_then(|node| node.newest_issuer));
+        let former = self
+            .consensus
+            .read_state(|state| state.node(node).and_then(|node| node.newest_issuer));
         let lineage = self.consensus.view().lineage();
         let keys = vec![key.public()];
         let message = open_issuer_message(lineage, node, epoch, self.process, former, &keys);
@@ -202,12 +222,18 @@ impl IssuerManager {
             peer_signature: self.peer_key.sign(&message),
             key_signatures: vec![key.sign(&message).to_vec()],
         };
-        let outcome = self.propose(Command::OpenIssuer(command), "open an issuer").await?;
+        let outcome = self
+            .propose(Command::OpenIssuer(command), "open an issuer")
+            .await?;
         let known_since = SystemClock.now().boot;
         match outcome.verdict {
-            Ok(Answer::Issuer(number)) => {
-                Ok(ActiveIssuer { number, epoch, opened_at: outcome.revision, known_since, key })
-            }
+            Ok(Answer::Issuer(number)) => Ok(ActiveIssuer {
+                number,
+                epoch,
+                opened_at: outcome.revision,
+                known_since,
+                key,
+            }),
             Ok(_) => Err(Failed::Superseded),
             Err(rejection) => {
                 warn!(%rejection, "the cluster refused this node an issuer");
@@ -230,7 +256,14 @@ impl IssuerManager {
     /// Says that an issuer signs no more. If it cannot be said now, the keeper
     /// retires it once its epoch is superseded.
     async fn retire(&self, number: IssuerNumber) {
-        if self.propose(Command::RetireIssuer(number), "its process signs with another").await.is_err() {
+        if self
+            .propose(
+                Command::RetireIssuer(number),
+                "its process signs with another",
+            )
+            .await
+            .is_err()
+        {
             warn!(issuer = %number, "the retired issuer could not be announced; the keeper will");
         }
     }
@@ -246,10 +279,17 @@ impl IssuerManager {
             key: None,
             authorised_at: self.consensus.view().revision(),
             reason: reason.to_owned(),
-            request: RequestId { time_ms: SystemClock::wall_ms(), random },
+            request: RequestId {
+                time_ms: SystemClock::wall_ms(),
+                random,
+            },
         };
         for _ in 0..3 {
-            match self.consensus.propose(proposal.clone(), PROPOSAL_WAIT).await {
+            match self
+                .consensus
+                .propose(proposal.clone(), PROPOSAL_WAIT)
+                .await
+            {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => warn!(%error, "a command of this node was not answered"),
             }

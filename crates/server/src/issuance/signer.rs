@@ -33,7 +33,9 @@ impl Signer {
 
     /// Signs with `issuer` from now on, and gives back the former.
     pub(crate) fn switch_to(&self, issuer: ActiveIssuer) -> Option<IssuerNumber> {
-        self.0.swap(Some(Arc::new(issuer))).map(|former| former.number)
+        self.0
+            .swap(Some(Arc::new(issuer)))
+            .map(|former| former.number)
     }
 
     /// Stops signing.

@@ -96,7 +96,11 @@ pub(crate) fn authorise(
         asked if u64::from(asked) <= cap => u64::from(asked),
         asked => return Err(MintRefusal::TtlOverCap { asked, cap }),
     };
-    Ok(Allowed { ttl_seconds, bearer: wanted.bearer, set })
+    Ok(Allowed {
+        ttl_seconds,
+        bearer: wanted.bearer,
+        set,
+    })
 }
 
 fn standing(agent: &AgentEntry, directory: &Directory, now: u64) -> Result<(), MintRefusal> {
@@ -133,7 +137,9 @@ fn covering(
         refusal = MintRefusal::BearerNotGranted;
     }
     for name in agent.grant_sets.iter() {
-        let Some(set) = directory.grant_set(name) else { continue };
+        let Some(set) = directory.grant_set(name) else {
+            continue;
+        };
         for grant in set.record.grants.iter().filter(covers) {
             if set.suspended {
                 refusal = MintRefusal::GrantSetSuspended(name.to_string());

@@ -102,8 +102,10 @@ impl<C: Clock> Minter<C> {
             act: Vec::new(),
             cnf,
         };
-        let token =
-            issuer.key.token(&claims).map_err(|error| MintError::Encoding(error.to_string()))?;
+        let token = issuer
+            .key
+            .token(&claims)
+            .map_err(|error| MintError::Encoding(error.to_string()))?;
         let current = serving.finish(&self.clock)?;
         Ok(MintedToken {
             token,
@@ -118,7 +120,11 @@ fn bind(
     allowed: &Allowed,
     certificate: Option<CertificateThumbprint>,
 ) -> Result<Option<CertificateThumbprint>, MintError> {
-    if allowed.bearer { Ok(None) } else { certificate.map(Some).ok_or(MintError::Unbound) }
+    if allowed.bearer {
+        Ok(None)
+    } else {
+        certificate.map(Some).ok_or(MintError::Unbound)
+    }
 }
 
 fn draw_token_id(issuer: &ActiveIssuer) -> Result<TokenId, MintError> {

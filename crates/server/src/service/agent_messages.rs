@@ -13,9 +13,16 @@ pub(super) fn spec(message: Option<v1::AgentSpec>) -> Result<AgentSpec, Status> 
         id: parse::field("agent.id", &message.id)?,
         owners: parse::list("agent.owners", &message.owners)?,
         keys: parse::public_keys("agent.public_keys", &message.public_keys)?,
-        grants: message.grants.iter().enumerate().map(grant).collect::<Result<_, _>>()?,
+        grants: message
+            .grants
+            .iter()
+            .enumerate()
+            .map(grant)
+            .collect::<Result<_, _>>()?,
         grant_sets: parse::list("agent.grant_sets", &message.grant_sets)?,
-        limits: Limits { rate: message.limits.map_or(0, |limits| limits.rate) },
+        limits: Limits {
+            rate: message.limits.map_or(0, |limits| limits.rate),
+        },
         expires_at: message.expires_at,
         description: message.description,
     })
@@ -40,7 +47,9 @@ pub(super) fn agent(record: &AgentRecord, suspended: bool) -> v1::Agent {
             public_keys: Vec::new(),
             grants: record.grants.iter().map(grant_message).collect(),
             grant_sets: record.grant_sets.iter().map(ToString::to_string).collect(),
-            limits: Some(v1::Limits { rate: record.limits.rate }),
+            limits: Some(v1::Limits {
+                rate: record.limits.rate,
+            }),
             expires_at: record.expires_at,
             description: record.description.to_string(),
         }),

@@ -7,7 +7,7 @@ use chancery_credential::{OwnerName, SpiffeId, Subject};
 use chancery_wire::v1::{self, agent_service_server::AgentService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, split, agent_messages, parse};
+use super::{Desk, agent_messages, parse, split};
 use crate::caller::refuse;
 
 /// The service over a node's desk.
@@ -23,8 +23,10 @@ impl AgentService for Agents {
         let meta = message.meta.take();
         let spec = agent_messages::spec(message.agent.clone())?;
         let id = spec.id.clone();
-        let done =
-            self.0.command(&caller, meta, Command::RegisterAgent(spec)).await?;
+        let done = self
+            .0
+            .command(&caller, meta, Command::RegisterAgent(spec))
+            .await?;
         Ok(Response::new(v1::RegisterResponse {
             committed: Some(self.0.committed(done.revision)),
             agent: self.present(&id),
@@ -68,7 +70,9 @@ impl AgentService for Agents {
             name => Some(parse::field::<OwnerName>("owner", name)?),
         };
         self.0.at_least(&message.min_revision).await?;
-        let (page, current) = self.0.read(|| self.page(after.as_ref(), owner.as_ref(), size))?;
+        let (page, current) = self
+            .0
+            .read(|| self.page(after.as_ref(), owner.as_ref(), size))?;
         Ok(Response::new(v1::ListResponse {
             consistency_token: self.0.token_for(current.revision),
             agents: page.agents,
@@ -84,7 +88,10 @@ impl AgentService for Agents {
         let meta = message.meta.take();
         let spec = agent_messages::spec(message.agent.clone())?;
         let id = spec.id.clone();
-        let command = Command::UpdateAgent { spec, keep_held: message.keep_held };
+        let command = Command::UpdateAgent {
+            spec,
+            keep_held: message.keep_held,
+        };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::UpdateResponse {
             committed: Some(self.0.committed(done.revision)),
@@ -100,7 +107,10 @@ impl AgentService for Agents {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
         let subject = parse::subject(message.subject.clone())?;
-        let done = self.0.command(&caller, meta, Command::Suspend(subject)).await?;
+        let done = self
+            .0
+            .command(&caller, meta, Command::Suspend(subject))
+            .await?;
         Ok(Response::new(v1::SuspendResponse {
             committed: Some(self.0.committed(done.revision)),
         }))
@@ -113,7 +123,10 @@ impl AgentService for Agents {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
         let subject = parse::subject(message.subject.clone())?;
-        let done = self.0.command(&caller, meta, Command::Resume(subject)).await?;
+        let done = self
+            .0
+            .command(&caller, meta, Command::Resume(subject))
+            .await?;
         Ok(Response::new(v1::ResumeResponse {
             committed: Some(self.0.committed(done.revision)),
         }))
@@ -126,7 +139,10 @@ impl AgentService for Agents {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
         let id: SpiffeId = parse::field("id", &message.id)?;
-        let done = self.0.command(&caller, meta, Command::RemoveAgent(id)).await?;
+        let done = self
+            .0
+            .command(&caller, meta, Command::RemoveAgent(id))
+            .await?;
         Ok(Response::new(v1::RemoveResponse {
             committed: Some(self.0.committed(done.revision)),
         }))
@@ -151,7 +167,10 @@ impl Agents {
     fn page(&self, after: Option<&SpiffeId>, owner: Option<&OwnerName>, size: usize) -> Page {
         const LOOKED_AT: usize = 10_000;
         self.0.consensus.read_state(|state| {
-            let mut page = Page { agents: Vec::new(), next: String::new() };
+            let mut page = Page {
+                agents: Vec::new(),
+                next: String::new(),
+            };
             for (looked_at, record) in state.agents_after(after).enumerate() {
                 if page.agents.len() == size || looked_at == LOOKED_AT {
                     return page;

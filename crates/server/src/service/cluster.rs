@@ -8,7 +8,7 @@ use chancery_credential::{NodeNumber, PeerPublicKey};
 use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, split, parse};
+use super::{Desk, parse, split};
 use crate::caller::refuse;
 
 /// How long a change of the membership is waited for.
@@ -33,7 +33,13 @@ impl ClusterService for Clusters {
         let settings = desk.consensus.directory().settings();
         let (revision, digest, agents, epoch, nodes) = desk.consensus.read_state(|state| {
             let nodes = state.nodes().map(|record| node(record, &raft)).collect();
-            (state.revision(), state.registry_digest(), state.agent_count(), state.epoch(), nodes)
+            (
+                state.revision(),
+                state.registry_digest(),
+                state.agent_count(),
+                state.epoch(),
+                nodes,
+            )
         });
         Ok(Response::new(v1::StatusResponse {
             consistency_token: desk.token_for(revision),
@@ -48,7 +54,9 @@ impl ClusterService for Clusters {
             settling: health.settling,
             draining: health.draining,
             epoch: epoch.map_or(0, |epoch| epoch.number.0),
-            trust_domain: settings.map(|settings| settings.trust_domain.to_string()).unwrap_or_default(),
+            trust_domain: settings
+                .map(|settings| settings.trust_domain.to_string())
+                .unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state_digest: hex::encode(digest),
             agents: agents as u64,
@@ -89,7 +97,12 @@ impl ClusterService for Clusters {
             .map_err(|error| membership("the node is admitted, and not yet a learner", &error))?;
         let (lineage, trust_domain) = (
             self.0.consensus.view().lineage(),
-            self.0.consensus.directory().settings().map(|settings| settings.trust_domain.to_string()).unwrap_or_default(),
+            self.0
+                .consensus
+                .directory()
+                .settings()
+                .map(|settings| settings.trust_domain.to_string())
+                .unwrap_or_default(),
         );
         Ok(Response::new(v1::AddNodeResponse {
             committed: Some(self.0.committed(done.revision)),
@@ -114,7 +127,9 @@ impl ClusterService for Clusters {
         // The change stands in the log at or before what a proof begun now reaches.
         self.0.prove().await?;
         let revision = self.0.consensus.view().revision();
-        Ok(Response::new(v1::PromoteResponse { committed: Some(self.0.committed(revision)) }))
+        Ok(Response::new(v1::PromoteResponse {
+            committed: Some(self.0.committed(revision)),
+        }))
     }
 }
 
@@ -140,12 +155,21 @@ fn membership(what: &str, error: &ChangeError) -> Status {
         ChangeError::NotLeader(_) => (Code::Unavailable, "NO_LEADER"),
         ChangeError::Unknown(_) => (Code::Unavailable, "OUTCOME_UNKNOWN"),
     };
-    refuse(code, reason, format!("{what}: {error}"), "send the same request again once that is mended")
+    refuse(
+        code,
+        reason,
+        format!("{what}: {error}"),
+        "send the same request again once that is mended",
+    )
 }
 
 fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
     use v1::node::Standing;
-    let standing = match raft.members.iter().find(|member| member.number == record.number) {
+    let standing = match raft
+        .members
+        .iter()
+        .find(|member| member.number == record.number)
+    {
         Some(member) if member.voter => Standing::Voter,
         Some(_) => Standing::Learner,
         None => Standing::Admitted,

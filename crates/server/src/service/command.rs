@@ -49,8 +49,14 @@ impl Desk {
             request: request_id(meta.request_id.as_ref())?,
         };
         match self.consensus.propose(proposal, wait).await {
-            Ok(Outcome { revision, verdict: Ok(answer) }) => Ok(Done { revision, answer }),
-            Ok(Outcome { verdict: Err(rejection), .. }) => Err(rejected(&rejection)),
+            Ok(Outcome {
+                revision,
+                verdict: Ok(answer),
+            }) => Ok(Done { revision, answer }),
+            Ok(Outcome {
+                verdict: Err(rejection),
+                ..
+            }) => Err(rejected(&rejection)),
             Err(error) => Err(not_proposed(&error)),
         }
     }
@@ -71,20 +77,34 @@ impl Desk {
 fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Status> {
     let Some(wire) = wire else {
         let mut random = [0; 16];
-        getrandom::fill(&mut random)
-            .map_err(|_| refuse(Code::Unavailable, "NO_ENTROPY", "the node has no entropy", "ask another node"))?;
-        return Ok(RequestId { time_ms: SystemClock::wall_ms(), random });
+        getrandom::fill(&mut random).map_err(|_| {
+            refuse(
+                Code::Unavailable,
+                "NO_ENTROPY",
+                "the node has no entropy",
+                "ask another node",
+            )
+        })?;
+        return Ok(RequestId {
+            time_ms: SystemClock::wall_ms(),
+            random,
+        });
     };
     let random = wire
         .random
         .as_slice()
         .try_into()
         .map_err(|_| parse::invalid("meta.request_id.random", "expected 16 bytes"))?;
-    Ok(RequestId { time_ms: wire.time_ms, random })
+    Ok(RequestId {
+        time_ms: wire.time_ms,
+        random,
+    })
 }
 
 fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
-    let Some(wanted) = wire.wait_at_most else { return Ok(DEFAULT_WAIT) };
+    let Some(wanted) = wire.wait_at_most else {
+        return Ok(DEFAULT_WAIT);
+    };
     let wanted = Duration::try_from(wanted)
         .map_err(|_| parse::invalid("meta.wait_at_most", "it is negative"))?;
     Ok(wanted.min(LONGEST_WAIT))
@@ -117,9 +137,12 @@ fn not_proposed(error: &ProposeError) -> Status {
             error.to_string(),
             "ask another node; an operator has to look at this one",
         ),
-        ProposeError::TooLarge { .. } => {
-            refuse(Code::InvalidArgument, "TOO_LARGE", error.to_string(), "send less in one command")
-        }
+        ProposeError::TooLarge { .. } => refuse(
+            Code::InvalidArgument,
+            "TOO_LARGE",
+            error.to_string(),
+            "send less in one command",
+        ),
         _ => refuse(
             Code::Unavailable,
             "NO_LEADER",

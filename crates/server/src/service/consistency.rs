@@ -16,7 +16,11 @@ const PROOF_WAIT: Duration = Duration::from_millis(1500);
 impl Desk {
     /// Names `revision` in this lineage.
     pub(super) fn token_for(&self, revision: Revision) -> String {
-        ConsistencyToken { lineage: self.consensus.view().lineage(), revision }.to_string()
+        ConsistencyToken {
+            lineage: self.consensus.view().lineage(),
+            revision,
+        }
+        .to_string()
     }
 
     /// Waits until this node's state holds what `min_revision` names. It starts
@@ -52,7 +56,10 @@ impl Desk {
 
     /// One proof of freshness begun now.
     pub(super) async fn prove(&self) -> Result<(), Status> {
-        self.consensus.prove_now(PROOF_WAIT).await.map_err(|_| stale())
+        self.consensus
+            .prove_now(PROOF_WAIT)
+            .await
+            .map_err(|_| stale())
     }
 
     /// Reads the node's state, and says how current what was read is. The clock

@@ -7,7 +7,7 @@ use chancery_credential::{EpochNumber, IssuerNumber, NodeNumber};
 use chancery_wire::v1::{self, key_service_server::KeyService, revoke_key_request::Keys as Which};
 use tonic::{Request, Response, Status};
 
-use super::{Desk, split, parse};
+use super::{Desk, parse, split};
 
 /// The service over a node's desk.
 pub(crate) struct Keys(pub(crate) Arc<Desk>);
@@ -39,7 +39,9 @@ impl KeyService for Keys {
     ) -> Result<Response<v1::RotateResponse>, Status> {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
-        let command = Command::OpenEpoch { emergency: message.emergency };
+        let command = Command::OpenEpoch {
+            emergency: message.emergency,
+        };
         let done = self.0.command(&caller, meta, command).await?;
         let epoch = match done.answer {
             Answer::Epoch(EpochNumber(number)) => number,
@@ -81,11 +83,19 @@ impl KeyService for Keys {
 
 impl Keys {
     fn lead_ms(&self) -> u64 {
-        self.0.consensus.directory().settings().map_or(0, |settings| settings.rotation_lead_ms())
+        self.0
+            .consensus
+            .directory()
+            .settings()
+            .map_or(0, |settings| settings.rotation_lead_ms())
     }
 
     fn jwks_max_age_ms(&self) -> u64 {
-        self.0.consensus.directory().settings().map_or(0, |settings| settings.jwks_max_age_s * 1000)
+        self.0
+            .consensus
+            .directory()
+            .settings()
+            .map_or(0, |settings| settings.jwks_max_age_s * 1000)
     }
 }
 

@@ -5,8 +5,8 @@
 //! decided before, in the caller layer; what a command may do is judged again
 //! when it is applied.
 
-mod agents;
 mod agent_messages;
+mod agents;
 mod cluster;
 mod command;
 mod consistency;
@@ -22,9 +22,7 @@ use tonic::{Request, Status};
 
 use chancery_consensus::Consensus;
 
-use crate::{
-    caller::Caller, clock::SystemClock, minting::Minter, status::NodeStatus,
-};
+use crate::{caller::Caller, clock::SystemClock, minting::Minter, status::NodeStatus};
 
 pub(crate) use agents::Agents;
 pub(crate) use cluster::Clusters;

@@ -54,14 +54,19 @@ pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, Status> {
 pub(super) fn public_keys(name: &str, keys: &[Vec<u8>]) -> Result<Vec<KeyThumbprint>, Status> {
     keys.iter()
         .enumerate()
-        .map(|(position, der)| public_key(der).map_err(|why| invalid(&format!("{name}[{position}]"), why)))
+        .map(|(position, der)| {
+            public_key(der).map_err(|why| invalid(&format!("{name}[{position}]"), why))
+        })
         .collect()
 }
 
 fn public_key(der: &[u8]) -> Result<KeyThumbprint, String> {
     use x509_parser::prelude::FromDer;
     if der.len() > MAX_SPKI_BYTES {
-        return Err(format!("it has {} bytes, and at most {MAX_SPKI_BYTES} are accepted", der.len()));
+        return Err(format!(
+            "it has {} bytes, and at most {MAX_SPKI_BYTES} are accepted",
+            der.len()
+        ));
     }
     let (rest, _) = x509_parser::x509::SubjectPublicKeyInfo::from_der(der)
         .map_err(|error| format!("no SubjectPublicKeyInfo in DER ({error})"))?;
@@ -80,7 +85,9 @@ pub(super) fn subject(message: Option<v1::Subject>) -> Result<Subject, Status> {
         Wire::Owner(name) => Ok(Subject::Owner(field("subject.owner", &name)?)),
         Wire::GrantSet(name) => Ok(Subject::GrantSet(field("subject.grant_set", &name)?)),
         Wire::Everything(true) => Ok(Subject::Everything),
-        Wire::Everything(false) => Err(invalid("subject.everything", "it is false: name a subject")),
+        Wire::Everything(false) => {
+            Err(invalid("subject.everything", "it is false: name a subject"))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use chancery_wire::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Desk, split, parse};
+use super::{Desk, parse, split};
 
 /// The service over a node's desk.
 pub(crate) struct Principals(pub(crate) Arc<Desk>);
@@ -128,7 +128,12 @@ impl PrincipalService for Principals {
         let (caller, _) = split(request)?;
         Ok(Response::new(v1::WhoAmIResponse {
             principal: caller.identity.to_string(),
-            roles: caller.identity.roles().iter().map(|role| wire_role(role).into()).collect(),
+            roles: caller
+                .identity
+                .roles()
+                .iter()
+                .map(|role| wire_role(role).into())
+                .collect(),
             key_thumbprint: caller.key.map(|key| key.to_string()).unwrap_or_default(),
         }))
     }
@@ -139,11 +144,15 @@ impl Principals {
     /// shown, `operator:<name>` or `service:<name>`.
     fn principals(&self, token: &str, size: usize) -> (Vec<v1::Principal>, String) {
         self.0.consensus.read_state(|state| {
-            let operators =
-                state.operators().map(|record| (format!("operator:{}", record.name), operator(record)));
-            let services =
-                state.services().map(|record| (format!("service:{}", record.name), service(record)));
-            let after = operators.chain(services).filter(|(name, _)| name.as_str() > token);
+            let operators = state
+                .operators()
+                .map(|record| (format!("operator:{}", record.name), operator(record)));
+            let services = state
+                .services()
+                .map(|record| (format!("service:{}", record.name), service(record)));
+            let after = operators
+                .chain(services)
+                .filter(|(name, _)| name.as_str() > token);
             take_page(after, size)
         })
     }
@@ -151,11 +160,14 @@ impl Principals {
     fn owners(&self, after: Option<&OwnerName>, size: usize) -> (Vec<v1::Owner>, String) {
         self.0.consensus.read_state(|state| {
             let owners = state.owners_after(after).map(|record| {
-                (record.name.to_string(), v1::Owner {
-                    name: record.name.to_string(),
-                    suspended: state.is_suspended(&Subject::Owner(record.name.clone())),
-                    description: record.description.to_string(),
-                })
+                (
+                    record.name.to_string(),
+                    v1::Owner {
+                        name: record.name.to_string(),
+                        suspended: state.is_suspended(&Subject::Owner(record.name.clone())),
+                        description: record.description.to_string(),
+                    },
+                )
             });
             take_page(owners, size)
         })
@@ -166,7 +178,11 @@ fn operator(record: &OperatorRecord) -> v1::Principal {
     v1::Principal {
         kind: Some(v1::principal::Kind::Operator(v1::Operator {
             name: record.name.to_string(),
-            roles: record.roles.iter().map(|role| wire_role(role).into()).collect(),
+            roles: record
+                .roles
+                .iter()
+                .map(|role| wire_role(role).into())
+                .collect(),
             expires_at: record.expires_at,
         })),
         key_thumbprints: record.keys.iter().map(ToString::to_string).collect(),
@@ -184,10 +200,7 @@ fn service(record: &ServiceRecord) -> v1::Principal {
 }
 
 /// The first `size` entries, and the name of the last when more follow.
-fn take_page<T>(
-    entries: impl Iterator<Item = (String, T)>,
-    size: usize,
-) -> (Vec<T>, String) {
+fn take_page<T>(entries: impl Iterator<Item = (String, T)>, size: usize) -> (Vec<T>, String) {
     let mut page = Vec::new();
     let mut last = String::new();
     for (name, entry) in entries {

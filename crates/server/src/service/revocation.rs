@@ -4,7 +4,8 @@ use std::{pin::Pin, sync::Arc};
 
 use chancery_authority::{Answer, Command};
 use chancery_credential::{
-    Claims, GrantSetName, OwnerName, Revision, SpiffeId, Subject, TokenId, UnverifiedToken, Verified,
+    Claims, GrantSetName, OwnerName, Revision, SpiffeId, Subject, TokenId, UnverifiedToken,
+    Verified,
 };
 use chancery_revocation::Facts;
 use chancery_wire::v1::{
@@ -34,11 +35,15 @@ impl RevocationService for Revocations {
         let command = match credential {
             revoke_request::Credential::Token(token) => {
                 let claims = self.verified(&token)?;
-                Command::RevokeToken { token: claims.jti, agent: Some(claims.sub.clone()) }
+                Command::RevokeToken {
+                    token: claims.jti,
+                    agent: Some(claims.sub.clone()),
+                }
             }
-            revoke_request::Credential::TokenId(id) => {
-                Command::RevokeToken { token: parse::field("token_id", &id)?, agent: None }
-            }
+            revoke_request::Credential::TokenId(id) => Command::RevokeToken {
+                token: parse::field("token_id", &id)?,
+                agent: None,
+            },
         };
         let token_id = match &command {
             Command::RevokeToken { token, .. } => token.to_string(),
@@ -58,7 +63,10 @@ impl RevocationService for Revocations {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
         let subject: Subject = parse::subject(message.subject.clone())?;
-        let done = self.0.command(&caller, meta, Command::RevokeHeld(subject)).await?;
+        let done = self
+            .0
+            .command(&caller, meta, Command::RevokeHeld(subject))
+            .await?;
         Ok(Response::new(v1::RevokeHeldResponse {
             committed: Some(self.0.committed(done.revision)),
             may_mint_anew: matches!(done.answer, Answer::MayMintAnew(true)),
@@ -94,8 +102,8 @@ impl Revocations {
     /// A token whose signature an issuer in this view made: whoever holds it may
     /// say whose it is. Expired or revoked before, it can be revoked again.
     fn verified(&self, token: &str) -> Result<Verified<Claims>, Status> {
-        let unverified = UnverifiedToken::parse(token)
-            .map_err(|error| parse::invalid("token", error))?;
+        let unverified =
+            UnverifiedToken::parse(token).map_err(|error| parse::invalid("token", error))?;
         let key_id = unverified.key_id();
         let issuer = self.0.consensus.view().issuer_of_key(&key_id).ok_or_else(|| {
             refuse(
@@ -106,7 +114,9 @@ impl Revocations {
                 "nothing is left to revoke if it was this cluster's",
             )
         })?;
-        unverified.verify(&issuer.key).map_err(|error| parse::invalid("token", error))
+        unverified
+            .verify(&issuer.key)
+            .map_err(|error| parse::invalid("token", error))
     }
 
     async fn check_token(&self, caller: &Caller, token: &str) -> Result<Checked, Status> {
@@ -122,7 +132,10 @@ impl Revocations {
     async fn check_facts(&self, message: &v1::TokenFacts) -> Result<Checked, Status> {
         let agents: Vec<SpiffeId> = parse::list("facts.agents", &message.agents)?;
         let Some((subject, actors)) = agents.split_first() else {
-            return Err(parse::invalid("facts.agents", "it is empty: `sub` comes first"));
+            return Err(parse::invalid(
+                "facts.agents",
+                "it is empty: `sub` comes first",
+            ));
         };
         let owners: Vec<OwnerName> = parse::list("facts.owners", &message.owners)?;
         let grant_sets: Vec<GrantSetName> = parse::list("facts.grant_sets", &message.grant_sets)?;

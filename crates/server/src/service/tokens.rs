@@ -2,16 +2,14 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use chancery_credential::{
-    Audience, CertificateThumbprint, Claims, Scopes, SpiffeId, Verified,
-};
+use chancery_credential::{Audience, CertificateThumbprint, Claims, Scopes, SpiffeId, Verified};
 use chancery_revocation::Proof;
 use chancery_wire::v1::{self, mint_stream_response::Outcome, token_service_server::TokenService};
 use futures::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
-use super::{Desk, split, consistency::stale, parse, verdict};
+use super::{Desk, consistency::stale, parse, split, verdict};
 use crate::{
     caller::{Caller, Identity, refuse},
     minting::{MintError, Wanted},
@@ -60,10 +58,14 @@ impl TokenService for Tokens {
         let (caller, message) = split(request)?;
         let audience: Audience = parse::field("audience", &message.audience)?;
         self.0.may_judge(&caller, &audience)?;
-        let proof = Proof { certificate: certificate(&message.certificate_sha256)? };
+        let proof = Proof {
+            certificate: certificate(&message.certificate_sha256)?,
+        };
         self.0.at_least(&message.min_revision).await?;
-        let judgement =
-            self.0.judge_token(&message.token, Some(audience), Some(proof)).await?;
+        let judgement = self
+            .0
+            .judge_token(&message.token, Some(audience), Some(proof))
+            .await?;
         Ok(Response::new(self.verified(judgement, &message.token)))
     }
 }
@@ -93,7 +95,10 @@ impl Tokens {
                 message: status.message().to_owned(),
             }),
         };
-        Ok(v1::MintStreamResponse { sequence: message.sequence, outcome: Some(outcome) })
+        Ok(v1::MintStreamResponse {
+            sequence: message.sequence,
+            outcome: Some(outcome),
+        })
     }
 
     async fn mint_one(
@@ -130,7 +135,11 @@ impl Tokens {
         })
     }
 
-    fn verified(&self, judgement: verdict::Judgement<Verified<Claims>>, token: &str) -> v1::VerifyResponse {
+    fn verified(
+        &self,
+        judgement: verdict::Judgement<Verified<Claims>>,
+        token: &str,
+    ) -> v1::VerifyResponse {
         let current = self.0.consensus.view().revision();
         match judgement {
             verdict::Judgement::Valid(claims, standing) => v1::VerifyResponse {
@@ -155,7 +164,10 @@ impl Tokens {
 /// Labels are the reasons of the protocol: a bounded set.
 fn count_refusal(status: &Status) {
     let details = status.get_error_details();
-    let reason = details.error_info().map_or("", |info| info.reason.as_str()).to_owned();
+    let reason = details
+        .error_info()
+        .map_or("", |info| info.reason.as_str())
+        .to_owned();
     metrics::counter!("chancery_mint_refusals_total", "reason" => reason).increment(1);
 }
 
@@ -199,9 +211,12 @@ fn wanted(message: &v1::MintRequest) -> Result<Wanted, Status> {
 fn mint_refusal(error: &MintError) -> Status {
     let message = error.to_string();
     match error {
-        MintError::Refused(refusal) => {
-            refuse(Code::PermissionDenied, refusal.code(), message, refusal.remedy())
-        }
+        MintError::Refused(refusal) => refuse(
+            Code::PermissionDenied,
+            refusal.code(),
+            message,
+            refusal.remedy(),
+        ),
         MintError::UnknownAgent(_) => refuse(
             Code::PermissionDenied,
             "AGENT_UNKNOWN",

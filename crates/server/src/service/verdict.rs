@@ -45,17 +45,15 @@ impl Desk {
     pub(super) async fn judge_facts(&self, facts: &Facts<'_>) -> Result<Judgement<()>, Status> {
         let limits = self.expectations(None)?.limits;
         let view = self.consensus.view();
-        self.settle(|| judge_facts(facts, limits, view, &SystemClock)).await
+        self.settle(|| judge_facts(facts, limits, view, &SystemClock))
+            .await
     }
 
     /// A credential that this state does not reach yet waits for one proof begun
     /// after the call arrived. One that is still beyond is refused; with a
     /// signature that verified it is alarming, for nobody honest signs with a
     /// `rev` that was never committed.
-    async fn settle<T>(
-        &self,
-        judge: impl Fn() -> Verdict<T>,
-    ) -> Result<Judgement<T>, Status> {
+    async fn settle<T>(&self, judge: impl Fn() -> Verdict<T>) -> Result<Judgement<T>, Status> {
         let verdict = match judge() {
             Verdict::Behind(_) => {
                 self.prove().await?;
@@ -76,8 +74,15 @@ impl Desk {
 
     fn expectations(&self, audience: Option<Audience>) -> Result<Expectations, Status> {
         let settings = self.consensus.directory().settings().ok_or_else(stale)?;
-        let limits = Limits { leeway: settings.leeway_s, ttl_cap: settings.ttl_cap_s };
-        Ok(Expectations { issuer: settings.issuer_url.clone(), audience, limits })
+        let limits = Limits {
+            leeway: settings.leeway_s,
+            ttl_cap: settings.ttl_cap_s,
+        };
+        Ok(Expectations {
+            issuer: settings.issuer_url.clone(),
+            audience,
+            limits,
+        })
     }
 
     /// A service judges tokens for its own audiences; an operator any.

@@ -28,7 +28,10 @@ pub(super) fn max_age(desk: &Desk, asked_ms: u64) -> Result<u64, Status> {
         asked if asked <= settings.v_max_ms => Ok(asked),
         asked => Err(parse::invalid(
             "max_age_ms",
-            format!("{asked} is more than the cluster's cap of {}", settings.v_max_ms),
+            format!(
+                "{asked} is more than the cluster's cap of {}",
+                settings.v_max_ms
+            ),
         )),
     }
 }
@@ -46,12 +49,20 @@ pub(super) fn feed(
         let (desk, mut events, previous) = place?;
         loop {
             match events.next().await {
-                Ok(Step::Applied { revision, events: changed, .. }) => {
-                    let Some(delta) = delta(&desk, previous, revision, &changed) else { continue };
+                Ok(Step::Applied {
+                    revision,
+                    events: changed,
+                    ..
+                }) => {
+                    let Some(delta) = delta(&desk, previous, revision, &changed) else {
+                        continue;
+                    };
                     return Some((Ok(delta), Some((desk, events, revision))));
                 }
                 Err(Missed::Closed) => return None,
-                Ok(Step::Replaced { .. }) | Err(Missed::Lagged(_)) => return Some((Err(resync()), None)),
+                Ok(Step::Replaced { .. }) | Err(Missed::Lagged(_)) => {
+                    return Some((Err(resync()), None));
+                }
             }
         }
     });
@@ -91,7 +102,9 @@ fn delta(
         changes,
         consistency_token: desk.token_for(revision),
     };
-    Some(v1::WatchResponse { event: Some(v1::watch_response::Event::Delta(delta)) })
+    Some(v1::WatchResponse {
+        event: Some(v1::watch_response::Event::Delta(delta)),
+    })
 }
 
 fn parts(desk: &Desk, snapshot: Snapshot) -> Vec<v1::WatchResponse> {
@@ -112,25 +125,32 @@ fn parts(desk: &Desk, snapshot: Snapshot) -> Vec<v1::WatchResponse> {
     });
     parts
         .into_iter()
-        .map(|part| v1::WatchResponse { event: Some(v1::watch_response::Event::Snapshot(part)) })
+        .map(|part| v1::WatchResponse {
+            event: Some(v1::watch_response::Event::Snapshot(part)),
+        })
         .collect()
 }
 
 fn change(change: &Change) -> v1::ViewChange {
     use v1::view_change::Change as Wire;
     let wire = match change {
-        Change::IssuerOpened { number, node, epoch, opened_at, key } => {
-            Wire::IssuerOpened(v1::IssuerOpened {
-                number: number.0,
-                node: node.0,
-                epoch: epoch.0,
-                opened_at: opened_at.0,
-                ed25519: key.as_bytes().to_vec(),
-            })
-        }
-        Change::IssuerRetired { number, retired_at } => {
-            Wire::IssuerRetired(v1::IssuerRetired { number: number.0, retired_at: retired_at.0 })
-        }
+        Change::IssuerOpened {
+            number,
+            node,
+            epoch,
+            opened_at,
+            key,
+        } => Wire::IssuerOpened(v1::IssuerOpened {
+            number: number.0,
+            node: node.0,
+            epoch: epoch.0,
+            opened_at: opened_at.0,
+            ed25519: key.as_bytes().to_vec(),
+        }),
+        Change::IssuerRetired { number, retired_at } => Wire::IssuerRetired(v1::IssuerRetired {
+            number: number.0,
+            retired_at: retired_at.0,
+        }),
         Change::IssuerExpired(number) => Wire::IssuerExpired(number.0),
         Change::IssuerRevoked(number) => Wire::IssuerRevoked(number.0),
         Change::Watermark { subject, revision } => Wire::Watermark(v1::Watermark {

@@ -43,7 +43,13 @@ impl BoundsArgs {
             return Err(Failure::usage("an agent needs an accountable owner")
                 .next("give --owner NAME; `chancery owner add NAME` registers one"));
         }
-        self.over(v1::AgentSpec { id: id.to_owned(), ..v1::AgentSpec::default() }, now)
+        self.over(
+            v1::AgentSpec {
+                id: id.to_owned(),
+                ..v1::AgentSpec::default()
+            },
+            now,
+        )
     }
 
     /// A registration with what was given in place of what it had. Its keys are
@@ -110,8 +116,14 @@ impl FromStr for Grant {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split_ascii_whitespace();
-        let audience = words.next().ok_or("a grant begins with its audience")?.to_owned();
-        let mut grant = v1::Grant { audience, ..v1::Grant::default() };
+        let audience = words
+            .next()
+            .ok_or("a grant begins with its audience")?
+            .to_owned();
+        let mut grant = v1::Grant {
+            audience,
+            ..v1::Grant::default()
+        };
         for word in words {
             match word.strip_prefix("ttl=") {
                 Some(span) => {
@@ -139,14 +151,22 @@ mod tests {
 
     #[test]
     fn a_grant_is_one_argument() {
-        let grant: Grant = "https://ledger.example/* ledger:read ledger:write ttl=2m bearer".parse().unwrap();
+        let grant: Grant = "https://ledger.example/* ledger:read ledger:write ttl=2m bearer"
+            .parse()
+            .unwrap();
         assert_eq!(grant.0.audience, "https://ledger.example/*");
         assert_eq!(grant.0.scopes, ["ledger:read", "ledger:write"]);
         assert_eq!((grant.0.max_ttl_seconds, grant.0.bearer), (120, true));
 
         let plain: Grant = "mail send".parse().unwrap();
         assert_eq!((plain.0.max_ttl_seconds, plain.0.bearer), (0, false));
-        for bad in ["", "mail", "mail ttl=2m", "mail send ttl=0s", "mail send ttl=2"] {
+        for bad in [
+            "",
+            "mail",
+            "mail ttl=2m",
+            "mail send ttl=0s",
+            "mail send ttl=2",
+        ] {
             assert!(bad.parse::<Grant>().is_err(), "{bad}");
         }
     }

@@ -97,7 +97,9 @@ pub async fn register(args: &RegisterArgs, output: Output) -> Result<(), Failure
 pub async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
     let client = args.cluster.client()?;
     let former = read::agent(&client, &args.id, String::new()).await?;
-    let spec = former.spec.ok_or_else(|| Failure::unexpected("registration"))?;
+    let spec = former
+        .spec
+        .ok_or_else(|| Failure::unexpected("registration"))?;
     let order = args.order.order()?;
     let request = v1::UpdateRequest {
         meta: order.meta(),
@@ -120,7 +122,10 @@ pub async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
 
 pub async fn remove(args: &RemoveArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request = v1::RemoveRequest { meta: order.meta(), id: args.id.clone() };
+    let request = v1::RemoveRequest {
+        meta: order.meta(),
+        id: args.id.clone(),
+    };
     let removed: v1::RemoveResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();

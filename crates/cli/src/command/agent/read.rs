@@ -24,7 +24,12 @@ pub struct GetArgs {
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only agents of this owner
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     owner: String,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -42,7 +47,10 @@ pub async fn get(args: &GetArgs, output: Output) -> Result<(), Failure> {
 
 /// One agent.
 pub async fn agent(client: &Client, id: &str, min_revision: String) -> Result<v1::Agent, Failure> {
-    let request = v1::GetRequest { id: id.to_owned(), min_revision };
+    let request = v1::GetRequest {
+        id: id.to_owned(),
+        min_revision,
+    };
     let answer: v1::GetResponse = client
         .call(Idempotence::Repeatable, |channel| {
             let request = request.clone();

@@ -67,12 +67,15 @@ pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
     let request = NodeRequest::read(&args.request)?;
     let root = Root::load(&args.ca)?;
     let chain = root.sign(&request, &args.names, SystemTime::now())?;
-    let path = args.admission.clone().unwrap_or_else(|| {
-        PathBuf::from(format!("{}.admission.json", request.name()))
-    });
+    let path = args
+        .admission
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{}.admission.json", request.name())));
     if path.symlink_metadata().is_ok() {
-        return Err(Failure::local(format_args!("`{}` is there already", path.display()))
-            .next("give another file with --admission"));
+        return Err(
+            Failure::local(format_args!("`{}` is there already", path.display()))
+                .next("give another file with --admission"),
+        );
     }
     let client = args.cluster.client()?;
     let order = args.order.order()?;
@@ -80,7 +83,10 @@ pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
     let added = admit(&client, &order, &request).await?;
     let names = addresses(&client).await;
     let admission = Admission {
-        lineage: Lineage { generation: added.lineage_generation, random: added.lineage_random },
+        lineage: Lineage {
+            generation: added.lineage_generation,
+            random: added.lineage_random,
+        },
         trust_domain: added
             .trust_domain
             .parse()
@@ -95,7 +101,9 @@ pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
         peers: peers(added.peers, &names)?,
         birth: None,
     };
-    admission.write_new(&path).map_err(|error| again(error.into(), &order))?;
+    admission
+        .write_new(&path)
+        .map_err(|error| again(error.into(), &order))?;
     if let Some(profile) = args.cluster.profile_of_endpoints() {
         Profile::add_endpoint(profile, request.api_address())?;
     }
@@ -170,7 +178,9 @@ fn peers(
             number: NodeNumber(peer.number),
             name: node.map(|node| node.name.clone()).unwrap_or_default(),
             peer_address: peer.peer_address,
-            api_address: node.map(|node| node.api_address.clone()).unwrap_or_default(),
+            api_address: node
+                .map(|node| node.api_address.clone())
+                .unwrap_or_default(),
             public_key: PeerPublicKey::from_spki(&peer.peer_public_key)
                 .map_err(|_| Failure::unexpected("usable peer key"))?,
         })

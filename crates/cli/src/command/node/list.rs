@@ -43,7 +43,9 @@ const COLUMNS: [Column; 7] = [
 ];
 
 pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
-    let request = v1::StatusRequest { min_revision: args.read.min_revision() };
+    let request = v1::StatusRequest {
+        min_revision: args.read.min_revision(),
+    };
     let status: v1::StatusResponse = args
         .cluster
         .client()?
@@ -67,7 +69,10 @@ pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
         peer_key_thumbprint: node.peer_key_thumbprint,
         barred: node.barred,
     };
-    output.list(&status.nodes.into_iter().map(view).collect::<Vec<_>>(), &COLUMNS)
+    output.list(
+        &status.nodes.into_iter().map(view).collect::<Vec<_>>(),
+        &COLUMNS,
+    )
 }
 
 pub fn standing(node: &v1::Node) -> &'static str {

@@ -30,7 +30,10 @@ struct PromoteView {
 
 pub async fn run(args: &PromoteArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
-    let request = v1::PromoteRequest { meta: order.meta(), number: args.node };
+    let request = v1::PromoteRequest {
+        meta: order.meta(),
+        number: args.node,
+    };
     let promoted: v1::PromoteResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
@@ -42,5 +45,11 @@ pub async fn run(args: &PromoteArgs, output: Output) -> Result<(), Failure> {
         })
         .await?;
     let committed = CommittedView::of(promoted.committed)?;
-    output.record(&PromoteView { node: args.node, committed }, &COMMITTED)
+    output.record(
+        &PromoteView {
+            node: args.node,
+            committed,
+        },
+        &COMMITTED,
+    )
 }

@@ -37,7 +37,11 @@ struct RenewView<'a> {
     admission: &'a PathBuf,
 }
 
-const COLUMNS: [Column; 3] = [("node", "/node"), ("name", "/name"), ("admission", "/admission")];
+const COLUMNS: [Column; 3] = [
+    ("node", "/node"),
+    ("name", "/name"),
+    ("admission", "/admission"),
+];
 
 pub fn run(args: &RenewArgs, output: Output) -> Result<(), Failure> {
     let former = Admission::read(&args.former)?;

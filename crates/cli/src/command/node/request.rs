@@ -6,9 +6,7 @@ use std::{
 };
 
 use chancery_credential::PrincipalName;
-use chancery_server::admission::{
-    NodeKeys, NodeRequest, PEER_KEY_FILE, host_of, write_new_public,
-};
+use chancery_server::admission::{NodeKeys, NodeRequest, PEER_KEY_FILE, host_of, write_new_public};
 use clap::Args;
 use serde::Serialize;
 
@@ -109,8 +107,12 @@ pub fn make(args: &RequestArgs) -> Result<NodeRequest, Failure> {
     } else {
         NodeKeys::generate_in(&args.dir)?
     };
-    let request =
-        NodeRequest::new(args.name.clone(), args.api.clone(), args.peer.clone(), &keys)?;
+    let request = NodeRequest::new(
+        args.name.clone(),
+        args.api.clone(),
+        args.peer.clone(),
+        &keys,
+    )?;
     request.write_new(&args.dir.join(REQUEST_FILE))?;
 
     let config = args.dir.join(CONFIG_FILE);
@@ -132,7 +134,10 @@ pub fn make(args: &RequestArgs) -> Result<NodeRequest, Failure> {
 /// the address that others know it by, but loopback means loopback.
 fn listen_for(address: &str) -> Result<SocketAddr, Failure> {
     let host = host_of(address)?.to_string();
-    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
+    let port = address
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok())
+        .unwrap_or_default();
     let ip = match host.parse::<IpAddr>() {
         Ok(ip) if ip.is_loopback() => ip,
         _ if host == "localhost" => IpAddr::from([127, 0, 0, 1]),
@@ -155,7 +160,11 @@ mod tests {
             ("10.0.0.1:7411", "[::]:7411"),
             ("node-1.example.org:7411", "[::]:7411"),
         ] {
-            assert_eq!(listen_for(address).unwrap(), listen.parse().unwrap(), "{address}");
+            assert_eq!(
+                listen_for(address).unwrap(),
+                listen.parse().unwrap(),
+                "{address}"
+            );
         }
         assert!(listen_for("node-1").is_err());
     }

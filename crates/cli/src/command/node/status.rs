@@ -72,7 +72,9 @@ const COLUMNS: [Column; 12] = [
 
 pub async fn run(args: &StatusArgs, output: Output) -> Result<(), Failure> {
     let clients = args.cluster.client_per_node(PATIENCE)?;
-    let asked = clients.iter().map(|(endpoint, client)| ask(endpoint, client));
+    let asked = clients
+        .iter()
+        .map(|(endpoint, client)| ask(endpoint, client));
     let answers = join_all(asked).await;
     let views: Vec<_> = answers.iter().map(|(view, _)| view).collect();
     output.list(&views, &COLUMNS)?;
@@ -95,11 +97,25 @@ async fn ask(endpoint: &str, client: &Client) -> (StatusView, Option<Failure>) {
         .await;
     let endpoint = endpoint.to_owned();
     match answer {
-        Ok(status) => (StatusView { endpoint, told: Some(told(status)), error: None }, None),
+        Ok(status) => (
+            StatusView {
+                endpoint,
+                told: Some(told(status)),
+                error: None,
+            },
+            None,
+        ),
         Err(error) => {
             let failure = Failure::from(error);
             let error = Some(failure.message.clone());
-            (StatusView { endpoint, told: None, error }, Some(failure))
+            (
+                StatusView {
+                    endpoint,
+                    told: None,
+                    error,
+                },
+                Some(failure),
+            )
         }
     }
 }

@@ -71,10 +71,14 @@ fn inspect(token: &str) -> Result<InspectView, Failure> {
     let (Some(header), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(Failure::refused("this is no token: it does not have three parts")
-            .next("give a JWS in compact form, as `chancery token mint` prints it"));
+        return Err(
+            Failure::refused("this is no token: it does not have three parts")
+                .next("give a JWS in compact form, as `chancery token mint` prints it"),
+        );
     };
-    let defect = UnverifiedToken::parse(token).err().map(|error| error.to_string());
+    let defect = UnverifiedToken::parse(token)
+        .err()
+        .map(|error| error.to_string());
     let (header, claims) = (decode("header", header)?, decode("payload", claims)?);
     let seconds = |name: &str| claims.get(name).and_then(Value::as_u64).and_then(instant);
     Ok(InspectView {
@@ -91,7 +95,9 @@ fn inspect(token: &str) -> Result<InspectView, Failure> {
 fn decode(what: &str, part: &str) -> Result<Value, Failure> {
     let no_json =
         |why: String| Failure::refused(format_args!("the token's {what} cannot be read: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|error| no_json(error.to_string()))?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|error| no_json(error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| no_json(error.to_string()))
 }
 
@@ -103,7 +109,12 @@ mod tests {
     #[test]
     fn what_it_shows_is_marked_as_unverified() {
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
-        let token = format!("{}.{}.{}", part(r#"{"alg":"none"}"#), part(r#"{"sub":"x","exp":60}"#), part("s"));
+        let token = format!(
+            "{}.{}.{}",
+            part(r#"{"alg":"none"}"#),
+            part(r#"{"sub":"x","exp":60}"#),
+            part("s")
+        );
         let view = inspect(&token).unwrap();
         assert!(!view.verified && !view.well_formed && view.defect.is_some());
         assert_eq!(view.expires.as_deref(), Some("1970-01-01T00:01:00Z"));

@@ -55,7 +55,11 @@ const COLUMNS: [Column; 3] = [
 ];
 
 pub async fn run(args: &MintArgs, output: Output) -> Result<(), Failure> {
-    let ttl = args.ttl.map(|ttl| ttl.whole_seconds("--ttl")).transpose()?.unwrap_or(0);
+    let ttl = args
+        .ttl
+        .map(|ttl| ttl.whole_seconds("--ttl"))
+        .transpose()?
+        .unwrap_or(0);
     let request = v1::MintRequest {
         audience: args.audience.clone(),
         scopes: args.scopes.clone(),

@@ -46,7 +46,10 @@ pub async fn run(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
         None => Credential::Token(args.token.read()?.as_str().to_owned()),
     };
     let order = args.order.order()?;
-    let request = v1::RevokeRequest { meta: order.meta(), credential: Some(credential) };
+    let request = v1::RevokeRequest {
+        meta: order.meta(),
+        credential: Some(credential),
+    };
     let revoked: v1::RevokeResponse = order
         .send(&args.cluster.client()?, |channel| {
             let request = request.clone();
@@ -54,5 +57,11 @@ pub async fn run(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
         })
         .await?;
     let committed = CommittedView::of(revoked.committed)?;
-    output.record(&RevokeView { token_id: revoked.token_id, committed }, &COLUMNS)
+    output.record(
+        &RevokeView {
+            token_id: revoked.token_id,
+            committed,
+        },
+        &COLUMNS,
+    )
 }

@@ -90,7 +90,9 @@ pub async fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
     let request = v1::VerifyRequest {
         token: args.token.read()?.as_str().to_owned(),
         audience: args.audience.clone(),
-        certificate_sha256: certificate.map(|print| print.as_bytes().to_vec()).unwrap_or_default(),
+        certificate_sha256: certificate
+            .map(|print| print.as_bytes().to_vec())
+            .unwrap_or_default(),
         min_revision: args.read.min_revision(),
     };
     let answer: v1::VerifyResponse = args
@@ -124,8 +126,11 @@ pub async fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
 
 fn thumbprint(file: &Path) -> Result<CertificateThumbprint, Failure> {
     let no_certificate = |why: String| {
-        Failure::local(format_args!("`{}` holds no certificate: {why}", file.display()))
-            .next("give the certificate (PEM) that the caller presented in its handshake")
+        Failure::local(format_args!(
+            "`{}` holds no certificate: {why}",
+            file.display()
+        ))
+        .next("give the certificate (PEM) that the caller presented in its handshake")
     };
     let block = pem::parse(read(file)?).map_err(|error| no_certificate(error.to_string()))?;
     if block.tag() != "CERTIFICATE" {
