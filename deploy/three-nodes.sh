@@ -69,7 +69,9 @@ for number in 1 2 3; do
         [ "$number" -eq 1 ] || say node promote "$number"
     fi
 done
-until_serving 7411
+for number in 1 2 3; do
+    until_serving "74${number}1"
+done
 "$chancery" node status
 cat <<END
 

@@ -168,11 +168,10 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            if let Ok(log) = std::fs::read_to_string(self.log()) {
-                let tail: Vec<&str> = log.lines().rev().take(15).collect();
-                for line in tail.iter().rev() {
-                    eprintln!("{}: {line}", self.name);
-                }
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            for line in tail.iter().rev() {
+                eprintln!("{}: {line}", self.name);
             }
         }
         self.kill();

@@ -2,7 +2,7 @@
 //! on the rooms it may depend on and on no other, and a library that belongs to
 //! one room is used in no other.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

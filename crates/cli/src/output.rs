@@ -55,7 +55,7 @@ impl Output {
                         table.add_row([(*heading).to_owned(), cell(member)]);
                     }
                 }
-                print(&lines_of(&table))
+                print(&lines_of(table))
             }
         }
     }
@@ -75,7 +75,7 @@ impl Output {
                 }),
             );
         }
-        print(&lines_of(&table))
+        print(&lines_of(table))
     }
 
     /// Shows one event of many to come, on a line of its own.
@@ -128,10 +128,13 @@ fn bare_table() -> Table {
     table
 }
 
-fn lines_of(table: &Table) -> String {
+fn lines_of(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let lines: Vec<_> = table
         .lines()
-        .map(|line| line.trim_end().trim_start_matches(' ').to_owned())
+        .map(|line| line.trim_end().to_owned())
         .collect();
     lines.join("\n")
 }

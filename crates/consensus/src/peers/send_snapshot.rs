@@ -38,7 +38,7 @@ pub(crate) enum SendError {
     Answer(#[from] Undecodable),
     #[error("no progress in {0:?} with a snapshot")]
     Stalled(Duration),
-    #[error("a snapshot that was received is not sent on; the next one is")]
+    #[error("there is no image of the state to send")]
     NotAnImage,
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum SnapshotSource {
     Image(Checkpoint, StateMachine),
     /// Received, checked, and durable beside the present state.
     Received(Box<FinishedState>),
+    /// Nothing was ever applied.
+    Nothing,
 }
 
 /// What is written beside the rows of a snapshot.
@@ -50,6 +52,13 @@ impl StateMachine {
             self.store
                 .write(Vec::new(), applied_of(&SnapshotMeta::default()))?;
         }
+        if self.store.applied().is_none() {
+            let meta = SnapshotMeta::default();
+            return Ok(Snapshot {
+                meta,
+                snapshot: SnapshotSource::Nothing,
+            });
+        }
         let checkpoint = self.store.checkpoint()?;
         *self.current.lock() = Some(checkpoint.clone());
         Ok(self.snapshot_of(checkpoint)?)
@@ -66,6 +75,7 @@ impl StateMachine {
         let finished = match snapshot {
             SnapshotSource::Received(finished) => *finished,
             SnapshotSource::Image(image, _) => copy(&self.store, &image, meta)?,
+            SnapshotSource::Nothing => return Ok(()),
         };
         self.store.install(finished)?;
         let (state, position) = load(&self.store, self.lineage)?;

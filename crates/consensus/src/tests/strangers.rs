@@ -76,7 +76,7 @@ async fn every_call(client: &mut PeerClient, from: u64) -> Vec<(&'static str, St
     };
     vec![
         ("Append", append),
-        ("Vote", client.vote(vote.clone()).await.unwrap_err()),
+        ("Vote", client.vote(vote).await.unwrap_err()),
         ("PreVote", client.pre_vote(vote).await.unwrap_err()),
         (
             "TransferLeader",

@@ -155,14 +155,12 @@ impl IssuerManager {
         {
             *waiting = None;
         }
-        if self
+        let dead = self
             .signer
             .active()
-            .is_some_and(|active| !open(active.number))
-        {
-            if let Some(number) = self.signer.clear() {
-                warn!(issuer = %number, "our issuer was revoked or retired by another: its key is wiped");
-            }
+            .is_some_and(|active| !open(active.number));
+        if let Some(number) = dead.then(|| self.signer.clear()).flatten() {
+            warn!(issuer = %number, "our issuer was revoked or retired by another: its key is wiped");
         }
     }
 

@@ -61,7 +61,7 @@ impl KeyService for Keys {
     ) -> Result<Response<v1::RevokeKeyResponse>, Status> {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
-        let command = match parse::required("keys", message.keys.clone())? {
+        let command = match parse::required("keys", message.keys)? {
             Which::Issuer(number) => Command::RevokeIssuer(IssuerNumber(number)),
             Which::Epoch(number) => Command::RevokeEpoch(EpochNumber(number)),
             Which::Node(number) => Command::RevokeNode(NodeNumber(number)),

@@ -119,8 +119,8 @@ pub async fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
     Err(Failure {
         kind: Kind::Refused,
         reason: answer.reason,
-        message: "the token is not in force".to_owned(),
-        next: answer.message,
+        message: format!("the token is not in force: {}", answer.message),
+        next: String::new(),
     })
 }
 
