@@ -3,6 +3,11 @@
 //! It decides nothing about credentials: it runs a node (`chancery-server`),
 //! calls a cluster (`chancery-client`), or handles the files between the two.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "the comments on arguments are the help text, for the terminal"
+)]
 #![forbid(unsafe_code)]
 
 mod cluster;
