@@ -59,6 +59,17 @@ impl LogStore {
         start..end.max(start)
     }
 
+    /// The part of a range that the log holds: it may lack a beginning that was
+    /// purged and an end that was never appended, and nothing between.
+    fn held(&self, range: &impl RangeBounds<u64>) -> Range<u64> {
+        let range = self.range(range);
+        let (Some(first), Some(last)) = (self.log.first_index(), self.log.last_index()) else {
+            return range.start..range.start;
+        };
+        let start = range.start.max(first);
+        start..range.end.min(last.saturating_add(1)).max(start)
+    }
+
     fn entries(&self, range: Range<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {
         let stored = self.log.read(range, max_bytes)?;
         stored
@@ -119,7 +130,7 @@ impl RaftLogReader<Types> for LogStore {
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         let store = self.clone();
-        let chunks = futures::stream::try_unfold(self.range(&range), move |left| {
+        let chunks = futures::stream::try_unfold(self.held(&range), move |left| {
             let store = store.clone();
             async move {
                 if left.is_empty() {

@@ -35,6 +35,7 @@ impl StateMachine {
             let mut state = self.published.state.write();
             for (entry, responder) in batch {
                 let revision = Revision(entry.log_id.index);
+                self.check_next(&position, revision)?;
                 let reply = match entry.payload {
                     EntryPayload::Blank => advance(&mut state, revision),
                     EntryPayload::Membership(membership) => {
@@ -103,6 +104,17 @@ impl StateMachine {
         };
         self.check_lineage(state)?;
         Ok(Reply::Outcome(outcome))
+    }
+
+    /// An entry that the log no longer gives must not be passed over.
+    fn check_next(&self, position: &Position, revision: Revision) -> io::Result<()> {
+        let next = position.last.map_or(0, |last| last.index + 1);
+        if self.flushed.is_none() || revision.0 == next {
+            return Ok(());
+        }
+        Err(super::load::damaged(&format_args!(
+            "entry {next} is missing before entry {revision}"
+        )))
     }
 
     /// A log that was begun under another lineage than this node was admitted to

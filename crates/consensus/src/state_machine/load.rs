@@ -51,7 +51,7 @@ fn check(state: &State, position: &Position, lineage: Lineage) -> io::Result<()>
     }
 }
 
-fn damaged(what: &dyn std::fmt::Display) -> io::Error {
+pub(super) fn damaged(what: &dyn std::fmt::Display) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!(

@@ -48,11 +48,6 @@ impl StateMachine {
     /// has heard of; what it is an image of stands in it.
     pub(super) fn build(&self) -> io::Result<Snapshot> {
         if self.store.applied().is_none() {
-            // Of a state before its first entry, too: the image says that it is one.
-            self.store
-                .write(Vec::new(), applied_of(&SnapshotMeta::default()))?;
-        }
-        if self.store.applied().is_none() {
             let meta = SnapshotMeta::default();
             return Ok(Snapshot {
                 meta,

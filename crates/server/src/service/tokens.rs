@@ -78,6 +78,8 @@ impl Tokens {
         caller: &Caller,
         message: v1::MintStreamRequest,
     ) -> Result<v1::MintStreamResponse, Status> {
+        // Several messages can arrive in one frame, and the layer judges frames.
+        caller.still_stands()?;
         let request = parse::required("request", message.request);
         let outcome = match request {
             Ok(request) => self.mint_one(caller, request).await,

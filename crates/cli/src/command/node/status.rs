@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chancery_client::{Client, Idempotence, v1};
+use chancery_client::{Client, Error, Idempotence, v1};
 use clap::Args;
 use futures::future::join_all;
 use serde::Serialize;
@@ -106,16 +106,16 @@ async fn ask(endpoint: &str, client: &Client) -> (StatusView, Option<Failure>) {
             None,
         ),
         Err(error) => {
-            let failure = Failure::from(error);
-            let error = Some(failure.message.clone());
-            (
-                StatusView {
-                    endpoint,
-                    told: None,
-                    error,
-                },
-                Some(failure),
-            )
+            let why = match &error {
+                Error::Unavailable { last } | Error::Unknown { last } => last.clone(),
+                other => other.to_string(),
+            };
+            let view = StatusView {
+                endpoint,
+                told: None,
+                error: Some(why),
+            };
+            (view, Some(error.into()))
         }
     }
 }
