@@ -12,7 +12,7 @@ use crate::role::Roles;
 use crate::settings::Settings;
 
 /// An entry of the log that means something to the authority. Who may send which
-/// is [`permission`](crate::permission)'s table.
+/// is [`permission`](crate::permission())'s table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Begins the lineage: settings, the first node (it becomes number 1), the
