@@ -16,6 +16,7 @@ pub const OWNER: &str = "payments";
 pub struct Agent {
     /// `spiffe://test.example/<path>`.
     pub id: String,
+    owner: String,
     key: String,
     certificate: String,
 }
@@ -23,8 +24,13 @@ pub struct Agent {
 impl Agent {
     /// Makes a key and registers it, with `ledger:*` at [`AUDIENCE`] granted.
     pub async fn register(cluster: &Cluster, path: &str) -> Self {
-        add_owner(&cluster.operator()).await;
-        let agent = Self::unregistered(path);
+        Self::register_for(cluster, path, OWNER).await
+    }
+
+    /// The same, on the account of `owner`.
+    pub async fn register_for(cluster: &Cluster, path: &str, owner: &str) -> Self {
+        add_owner(&cluster.operator(), owner).await;
+        let agent = Self::unregistered(path, owner);
         let spec = agent.spec();
         register(&cluster.operator(), spec).await.unwrap();
         agent
@@ -32,10 +38,11 @@ impl Agent {
 
     /// An agent with a key that nobody knows.
     #[must_use]
-    pub fn unregistered(path: &str) -> Self {
+    pub fn unregistered(path: &str, owner: &str) -> Self {
         let identity = Identity::generate().unwrap();
         Self {
             id: format!("spiffe://{TRUST_DOMAIN}/{path}"),
+            owner: owner.to_owned(),
             key: identity.private_key_pem().to_string(),
             certificate: identity.certificate_pem(),
         }
@@ -46,7 +53,7 @@ impl Agent {
     pub fn spec(&self) -> v1::AgentSpec {
         v1::AgentSpec {
             id: self.id.clone(),
-            owners: vec![OWNER.to_owned()],
+            owners: vec![self.owner.clone()],
             public_keys: vec![self.identity().public_key().to_vec()],
             grants: vec![v1::Grant {
                 audience: "https://ledger.example/*".to_owned(),
@@ -89,13 +96,13 @@ pub async fn mint(client: &Client) -> Result<Minted, Error> {
     client.mint(wanted()).await
 }
 
-/// Adds the owner of the tests; that it is there already is no error.
-pub async fn add_owner(operator: &Client) {
+/// Adds an owner; that it is there already is no error.
+pub async fn add_owner(operator: &Client, name: &str) {
     let added = operator
         .call(Idempotence::Repeatable, |channel| async move {
             let request = v1::AddOwnerRequest {
                 meta: meta("a test").map_err(|error| tonic::Status::internal(error.to_string()))?,
-                name: OWNER.to_owned(),
+                name: name.to_owned(),
                 description: String::new(),
             };
             PrincipalServiceClient::new(channel)

@@ -86,10 +86,18 @@ impl Cluster {
 
     /// Admits another node as a learner, and starts it. Gives its position.
     pub async fn join(&mut self) -> usize {
+        let position = self.admit();
+        self.nodes[position].start();
+        self.serving(position).await;
+        position
+    }
+
+    /// Admits another node as a learner. Gives its position.
+    pub fn admit(&mut self) -> usize {
         let number = self.nodes.len() + 1;
         let name = format!("n{number}");
         let address = self.address(u8::try_from(number).unwrap());
-        let mut node = Node::request(&self.path(), &name, address);
+        let node = Node::request(&self.path(), &name, address);
         let admission = format!("{name}.admission");
         succeed(
             &self.path(),
@@ -109,9 +117,7 @@ impl Cluster {
             ],
         );
         node.join(&admission);
-        node.start();
         self.nodes.push(node);
-        self.serving(number - 1).await;
         number - 1
     }
 

@@ -2,7 +2,8 @@
 //! runs it, nodes that can be killed and started again, callers over the SDK.
 //!
 //! It reaches into no process: everything goes through the command line, the
-//! public API and the files that an operator sees.
+//! public API and the files that an operator sees. The one thing that it chooses,
+//! for a node inside the test's own process, is the entropy of its signing keys.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,8 +13,11 @@
 )]
 
 pub mod agent;
+pub mod call;
 pub mod chancery;
 pub mod cluster;
+pub mod inside;
 pub mod jwks;
 pub mod node;
 pub mod until;
+pub mod verify;

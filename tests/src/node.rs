@@ -1,4 +1,5 @@
-//! One node as a process of its own, on a loopback address of its own.
+//! One node on a loopback address of its own: as a process, as everywhere, or inside
+//! the test's own process, with signing keys that the test chose.
 
 use std::{
     fs::File,
@@ -7,7 +8,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::chancery::{binary, succeed};
+use chancery_server::DrawSeed;
+
+use crate::{
+    chancery::{binary, succeed},
+    inside::Inside,
+};
 
 /// Every node of every test has an address of its own, so that fixed ports never
 /// collide.
@@ -15,7 +21,14 @@ const API_PORT: u16 = 7411;
 const PEER_PORT: u16 = 7412;
 const ADMIN_PORT: u16 = 7413;
 
-/// A node's files, and its process while it runs.
+/// How a node runs.
+#[derive(Debug)]
+enum Running {
+    Process(Child),
+    Inside(Inside),
+}
+
+/// A node's files, and what it runs as.
 #[derive(Debug)]
 pub struct Node {
     /// What it is called: `n1`, `n2`, …
@@ -23,7 +36,7 @@ pub struct Node {
     /// Where it lives.
     pub address: Ipv4Addr,
     home: PathBuf,
-    process: Option<Child>,
+    running: Option<Running>,
 }
 
 impl Node {
@@ -34,7 +47,7 @@ impl Node {
             name: name.to_owned(),
             address,
             home: home.to_owned(),
-            process: None,
+            running: None,
         };
         let (api, peer) = (node.api(), node.peer());
         let admin = format!("{address}:{ADMIN_PORT}");
@@ -103,63 +116,97 @@ impl Node {
         self.directory().join("request.json")
     }
 
+    /// Its configuration, as `node request` writes it.
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.directory().join("node.toml")
+    }
+
     /// Starts its process.
     ///
     /// # Panics
     /// When it runs already.
     pub fn start(&mut self) {
-        assert!(self.process.is_none(), "{} runs already", self.name);
+        self.start_logging("info,openraft=warn");
+    }
+
+    /// Starts its process with a log filter.
+    ///
+    /// # Panics
+    /// When it runs already.
+    pub fn start_logging(&mut self, filter: &str) {
+        assert!(self.running.is_none(), "{} runs already", self.name);
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log())
             .unwrap();
-        let configuration = self.directory().join("node.toml");
         let child = Command::new(binary())
             .arg("serve")
             .arg("--config")
-            .arg(configuration)
+            .arg(self.configuration())
+            .args(["--log", filter])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        self.process = Some(child);
+        self.running = Some(Running::Process(child));
     }
 
-    /// Its process id while it runs.
+    /// Starts it inside this process. One such node at a time: metrics belong to
+    /// the process.
+    ///
+    /// # Panics
+    /// When it runs already.
+    pub fn start_inside(&mut self, draw_seed: DrawSeed) {
+        assert!(self.running.is_none(), "{} runs already", self.name);
+        let inside = Inside::start(&self.configuration(), draw_seed);
+        self.running = Some(Running::Inside(inside));
+    }
+
+    /// Its process id while it is a process.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Child::id)
+        match &self.running {
+            Some(Running::Process(child)) => Some(child.id()),
+            Some(Running::Inside(_)) | None => None,
+        }
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// `kill -9`, and waits until it is gone. What runs inside is drained: nothing
+    /// kills a part of a process.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.process.take() {
-            let _ = child.kill();
-            child.wait().unwrap();
+        match self.running.take() {
+            Some(Running::Process(mut child)) => {
+                let _ = child.kill();
+                child.wait().unwrap();
+            }
+            Some(Running::Inside(inside)) => inside.stop(),
+            None => {}
         }
     }
 
     /// SIGTERM; gives its exit code once it has drained.
     ///
     /// # Panics
-    /// When it does not run.
+    /// When it does not run as a process.
     pub fn stop(&mut self) -> Option<i32> {
-        let mut child = self.process.take().expect("it runs");
-        self.signal_child(&child, rustix::process::Signal::TERM);
-        child.wait().unwrap().code()
+        self.signal(rustix::process::Signal::TERM);
+        match self.running.take() {
+            Some(Running::Process(mut child)) => child.wait().unwrap().code(),
+            Some(Running::Inside(_)) | None => None,
+        }
     }
 
     /// Sends a signal to its process.
     ///
     /// # Panics
-    /// When it does not run.
+    /// When it does not run as a process.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        self.signal_child(self.process.as_ref().expect("it runs"), signal);
-    }
-
-    fn signal_child(&self, child: &Child, signal: rustix::process::Signal) {
+        let Some(Running::Process(child)) = &self.running else {
+            panic!("{} is no process", self.name);
+        };
         let pid = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(pid, signal).unwrap();
     }

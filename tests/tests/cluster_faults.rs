@@ -38,7 +38,7 @@ async fn what_was_acknowledged_survives_the_loss_of_each_node_in_turn() {
     for node in &cluster.nodes {
         snapshot_often(node);
     }
-    add_owner(&cluster.operator()).await;
+    add_owner(&cluster.operator(), OWNER).await;
     let minting = Agent::register(&cluster, "minting").await;
 
     // Writers write on while each node is killed and comes back.

@@ -195,7 +195,7 @@ impl Settings {
         let live = unexpired.div_ceil(epoch.max(1)).saturating_add(1);
         if live > MAX_LIVE_EPOCHS as u64 {
             let arithmetic = format!(
-                "is {}, so that issuers of (lead + W + ttl_cap_s + leeway_s)/epoch_s + 1 = \
+                "is {}, so that issuers of (lead + W + kappa*(ttl_cap_s + leeway_s))/epoch_s + 1 = \
                  {unexpired}/{epoch} + 1 = {live} epochs would be unexpired at once, and must \
                  leave at most {MAX_LIVE_EPOCHS}",
                 self.epoch_s,

@@ -95,13 +95,16 @@ impl Settings {
     }
 
     /// How long after its retirement an issuer expires, on the keeper's monotonic
-    /// clock, milliseconds: W + TTL cap + leeway. The same span lies between a
+    /// clock, milliseconds: W + κ·(TTL cap + leeway). A node may sign until its
+    /// last proof has run out, and what it signed then lives its span by a clock
+    /// that may be as slow as the keeper's is fast. The same span lies between a
     /// revision and the floor that may be raised to it.
     #[must_use]
     pub fn issuer_expiry_ms(&self) -> u64 {
-        self.ttl_cap_s
+        let lives = self
+            .ttl_cap_s
             .saturating_add(self.leeway_s)
-            .saturating_mul(1_000)
-            .saturating_add(self.w_ms())
+            .saturating_mul(1_000);
+        self.times_kappa(lives).saturating_add(self.w_ms())
     }
 }

@@ -11,6 +11,7 @@
 //! ```
 //!
 //! - [`serve`] with a [`Config`]: run a node.
+//! - [`serve_drawing`]: the same, with seeds of signing keys that the caller drew.
 //! - [`admission`]: how a node comes to be one.
 //! - [`caller`], [`listener`], [`tls`]: the edge.
 
@@ -36,6 +37,7 @@ mod status;
 pub mod tls;
 
 pub use config::{Config, ConfigError};
+pub use issuance::DrawSeed;
 pub use metrics::MetricsError;
-pub use node::{ServeError, serve};
+pub use node::{ServeError, serve, serve_drawing};
 pub use routes::ReflectionError;

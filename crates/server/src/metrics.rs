@@ -27,6 +27,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
         "chancery_tokens_beyond_total",
         "Tokens judged whose revision no proof reached: forged, or of another cluster."
     );
+    describe_edge();
     describe_gauge!(
         "chancery_freshness_age_seconds",
         Unit::Seconds,
@@ -39,6 +40,27 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     describe_gauge!("chancery_agents", "Agents registered.");
     describe_gauge!("chancery_ready", "1 while new callers should come here.");
     Ok(handle)
+}
+
+fn describe_edge() {
+    describe_gauge!("chancery_connections", "Callers connected now.");
+    describe_counter!(
+        "chancery_connections_refused_total",
+        "Connections closed for a bound of this node, by reason."
+    );
+    describe_counter!(
+        "chancery_handshakes_failed_total",
+        "TLS handshakes that were not completed, by reason."
+    );
+    describe_counter!(
+        "chancery_requests_refused_total",
+        "Requests refused before any service saw them, by reason."
+    );
+    describe_gauge!(
+        "chancery_server_certificate_remaining_seconds",
+        Unit::Seconds,
+        "How long the server certificate is still valid."
+    );
 }
 
 /// What is read when somebody asks.

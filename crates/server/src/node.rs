@@ -28,7 +28,7 @@ use crate::{
     caller::{Bounds, Callers},
     clock::SystemClock,
     config::Config,
-    issuance::{IssuerManager, Signer},
+    issuance::{DrawSeed, IssuerManager, Signer},
     keeper,
     listener::{Limits, Listener},
     metrics::{self, Gauges, MetricsError},
@@ -106,7 +106,8 @@ impl Draining {
     }
 }
 
-/// Runs a node until `shutdown` resolves, then drains it.
+/// Runs a node until `shutdown` resolves, then drains it. Its signing keys are
+/// made of the system's entropy.
 ///
 /// # Errors
 /// Every [`ServeError`]. After [`ServeError::Fatal`] the process has to end.
@@ -114,13 +115,34 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    serve_drawing(config, start::seeds(), shutdown).await
+}
+
+/// As [`serve`], with the seeds of its signing keys drawn by the caller: who chose
+/// them can look for the keys wherever they must not be.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_drawing(
+    config: Config,
+    draw_seed: DrawSeed,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
     let installed = InstalledNode::load(&config.data_dir)?;
-    let raft = runtime("raft", config.raft_threads)?;
-    let api = runtime("api", config.api_threads)?;
-    let outcome = run(&config, installed, &raft, &api, shutdown).await;
-    api.shutdown_background();
-    raft.shutdown_background();
+    let threads = Threads {
+        raft: runtime("raft", config.raft_threads)?,
+        api: runtime("api", config.api_threads)?,
+    };
+    let outcome = run(&config, installed, draw_seed, &threads, shutdown).await;
+    threads.api.shutdown_background();
+    threads.raft.shutdown_background();
     outcome
+}
+
+/// Apart from each other, so that serving at full load never delays a heartbeat.
+struct Threads {
+    raft: Runtime,
+    api: Runtime,
 }
 
 fn runtime(name: &'static str, threads: usize) -> Result<Runtime, ServeError> {
@@ -138,19 +160,20 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime, ServeError> {
 async fn run(
     config: &Config,
     installed: InstalledNode,
-    raft: &Runtime,
-    api: &Runtime,
+    draw_seed: DrawSeed,
+    threads: &Threads,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let process = start::draw_process()?;
-    let consensus = start::consensus(config, &installed, process, raft).await?;
-    let running = match Running::start(config, &installed, process, &consensus, raft, api).await {
-        Ok(running) => running,
-        Err(error) => {
-            consensus.shutdown().await;
-            return Err(error);
-        }
-    };
+    let consensus = start::consensus(config, &installed, process, &threads.raft).await?;
+    let running =
+        match Running::start(config, &installed, process, draw_seed, &consensus, threads).await {
+            Ok(running) => running,
+            Err(error) => {
+                consensus.shutdown().await;
+                return Err(error);
+            }
+        };
     tokio::select! {
         () = shutdown => info!("stopping"),
         reason = consensus.fatal() => {
@@ -180,9 +203,9 @@ impl Running {
         config: &Config,
         installed: &InstalledNode,
         process: u64,
+        draw_seed: DrawSeed,
         consensus: &Consensus,
-        raft: &Runtime,
-        api: &Runtime,
+        Threads { raft, api }: &Threads,
     ) -> Result<Self, ServeError> {
         let running = Self {
             draining: Draining::default(),
@@ -225,7 +248,7 @@ impl Running {
             signer,
             peer_key: installed.peer_signing_key()?,
             process,
-            draw_seed: start::seeds(),
+            draw_seed,
         };
         running
             .issuer

@@ -20,8 +20,9 @@ const PROPOSAL_WAIT: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// Entropy as an argument: a test chooses it, and then knows every key.
-pub(crate) type DrawSeed = Box<dyn Fn() -> std::io::Result<Zeroizing<[u8; 32]>> + Send + Sync>;
+/// Draws the 32 bytes that one signing key is made of (RFC 8032 §5.1.5). Entropy
+/// is an argument: who chooses it knows every key, so a test can look for them.
+pub type DrawSeed = Box<dyn Fn() -> std::io::Result<Zeroizing<[u8; 32]>> + Send + Sync>;
 
 /// The task that keeps this process signing.
 pub(crate) struct IssuerManager {

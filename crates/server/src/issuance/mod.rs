@@ -11,5 +11,6 @@
 mod manager;
 mod signer;
 
-pub(crate) use manager::{DrawSeed, IssuerManager};
+pub use manager::DrawSeed;
+pub(crate) use manager::IssuerManager;
 pub(crate) use signer::{ActiveIssuer, Signer};
