@@ -18,6 +18,9 @@ pub const TRUST_DOMAIN: &str = "test.example";
 /// The `iss` of every token.
 pub const ISSUER: &str = "https://chancery.test.example";
 
+/// Set, it keeps each cluster's files and logs for who looks into a failure.
+const KEEP: &str = "CHANCERY_KEEP_TEST_CLUSTERS";
+
 /// Clusters of this process, for their addresses.
 static CLUSTERS: AtomicU8 = AtomicU8::new(1);
 
@@ -34,6 +37,7 @@ impl Cluster {
     pub async fn found(settings: &[&str]) -> Self {
         let home = tempfile::Builder::new()
             .prefix("chancery-")
+            .disable_cleanup(std::env::var_os(KEEP).is_some())
             .tempdir()
             .unwrap();
         let process = u8::try_from(std::process::id() % 250).unwrap() + 2;

@@ -19,5 +19,6 @@ pub mod cluster;
 pub mod inside;
 pub mod jwks;
 pub mod node;
+pub mod trace;
 pub mod until;
 pub mod verify;
