@@ -110,7 +110,7 @@ fn peer_identity(pkcs8: &[u8]) -> Result<PeerIdentity, ServeError> {
         .map_err(|error| ServeError::Start(chancery_consensus::StartError::PeerKey(error)))
 }
 
-/// The peers that the operator named count while this node knows no membership.
+/// The peers that the operator named, and when that was.
 fn admission(installed: &InstalledNode) -> Admission {
     let peers = installed.admission().peers.iter().map(|peer| {
         let record = PeerRecord {
@@ -123,7 +123,7 @@ fn admission(installed: &InstalledNode) -> Admission {
     });
     Admission {
         peers: peers.collect(),
-        readmission: false,
+        as_of: installed.admission().as_of,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chancery_client::Identity;
-use chancery_credential::{Lineage, NodeNumber, PrincipalName};
+use chancery_credential::{Lineage, NodeNumber, PrincipalName, Revision};
 use chancery_server::admission::{
     Admission, Birth, BirthSettings, FirstOperator, NodeRequest, Root, SubjectName,
 };
@@ -190,6 +190,7 @@ pub fn found(args: &InitArgs, now: SystemTime) -> Result<Admission, Failure> {
         server_certificate_chain: root.sign(&request, &args.names, now)?,
         root_certificate: root.certificate_pem().to_owned(),
         peers: Vec::new(),
+        as_of: Revision(0),
         birth: Some(Birth {
             settings,
             operators: vec![FirstOperator {

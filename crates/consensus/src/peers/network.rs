@@ -74,6 +74,7 @@ impl Networks {
             record: record.clone(),
             lane,
             dialer: self.dialer.clone(),
+            pause: FIRST_PAUSE,
         }
     }
 }
@@ -87,6 +88,8 @@ pub(crate) struct Network {
     /// For entries; everything short goes over the control lane.
     lane: Lane,
     dialer: Arc<Dialer>,
+    /// How long to leave the peer alone if the next stream cannot be opened.
+    pause: Duration,
 }
 
 impl Network {
@@ -94,6 +97,22 @@ impl Network {
         self.dialer
             .client(self.target, &self.record, lane)
             .map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
+    }
+
+    /// Holds back the news that entries could not be sent, longer each time: openraft
+    /// pauses while it *sends* and asks again at once when nothing was taken, which
+    /// at a peer that refuses connections would be thousands of times a second.
+    /// Heartbeats are paced by their own clock.
+    async fn paced<T>(&mut self, opened: Rpc<T>) -> Rpc<T> {
+        match (&opened, self.lane) {
+            (Ok(_), _) => self.pause = FIRST_PAUSE,
+            (Err(_), Lane::Entries) => {
+                tokio::time::sleep(self.pause).await;
+                self.pause = longer(self.pause);
+            }
+            (Err(_), _) => {}
+        }
+        opened
     }
 
     /// One short request, within its time.
@@ -160,9 +179,10 @@ impl RaftNetworkV2<Types> for Network {
                 codec::append(own, request)
             });
             let call = client.append(requests);
-            let answers = self
+            let opened = self
                 .call(RPCTypes::AppendEntries, &setup(&option), call)
-                .await?;
+                .await;
+            let answers = self.paced(opened).await?;
             let answers = answers.map(|answer| match answer {
                 Ok(answer) => codec::read_appended(answer).map_err(undecodable),
                 Err(status) => Err(unreachable(&status)),
@@ -224,12 +244,13 @@ impl RaftNetworkV2<Types> for Network {
     }
 
     fn backoff(&self) -> Option<Backoff> {
-        let doubled = |pause: &Duration| Some((*pause * 2).min(LONGEST_PAUSE));
-        Some(Backoff::new(std::iter::successors(
-            Some(FIRST_PAUSE),
-            doubled,
-        )))
+        let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)));
+        Some(Backoff::new(pauses))
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
 }
 
 /// To open a stream may include connecting, which a heartbeat's time is too short
@@ -269,4 +290,67 @@ fn within_limit<T: Send + 'static>(
             }
         }
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io;
+
+    use openraft::network::RPCOption;
+
+    use super::*;
+    use crate::peers::{
+        tls::PeerIdentity,
+        transport::{Connection, Later, Transport},
+    };
+
+    /// A peer whose process is gone; counts who calls.
+    #[derive(Default)]
+    struct Refusing(AtomicU64);
+
+    impl Transport for Refusing {
+        fn dial<'a>(&'a self, _: &'a str) -> Later<'a, io::Result<Box<dyn Connection>>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+        }
+
+        fn accept(&self) -> Later<'_, io::Result<Box<dyn Connection>>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// As openraft does: at once again.
+    async fn try_on_and_on(mut network: Network) {
+        loop {
+            let option = RPCOption::new(Duration::from_millis(60));
+            let opened = network
+                .stream_append(futures::stream::pending(), option)
+                .await;
+            assert!(opened.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_refuses_connections_is_left_alone_for_longer_each_time() {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_der();
+        let identity = PeerIdentity::from_pkcs8(&key).unwrap();
+        let record = PeerRecord {
+            name: "gone".into(),
+            peer_address: "127.0.0.1:1".into(),
+            api_address: "127.0.0.1:2".into(),
+            peer_public_key: identity.spki().to_vec(),
+        };
+        let refusing = Arc::new(Refusing::default());
+        let mut networks = Networks {
+            own: NodeNumber(1),
+            dialer: Arc::new(Dialer::new(identity, refusing.clone())),
+        };
+        let entries = networks.new_client(2, &record).await;
+        // After 0, 20, 60 and 140 ms; later on a busy machine, never sooner.
+        let trying = tokio::time::timeout(LONGEST_PAUSE, try_on_and_on(entries));
+        assert!(trying.await.is_err());
+        let calls = refusing.0.load(Ordering::Relaxed);
+        assert!((1..=4).contains(&calls), "{calls} calls");
+    }
 }

@@ -53,6 +53,7 @@ pub(super) struct Machine {
     pub(super) key: Vec<u8>,
     pub(super) address: String,
     incarnation: u64,
+    admitted_at: Revision,
 }
 
 impl Machine {
@@ -173,6 +174,7 @@ impl Cluster {
             key: new_peer_key(),
             address: wire.address.clone(),
             incarnation: 1,
+            admitted_at: Revision(0),
         };
         identity_of(&machine)
             .create_directory(&machine.directory())
@@ -200,7 +202,7 @@ impl Cluster {
             peer: machine.identity(),
             admission: Admission {
                 peers,
-                readmission: false,
+                as_of: machine.admitted_at,
             },
             transport: self.board.listen(number, Some(&machine.address)).await,
             clocks: Arc::new(SystemClocks),
@@ -230,10 +232,13 @@ impl Cluster {
         self.caught_up(number).await;
     }
 
-    pub(super) async fn admit(&self, number: u64) {
+    pub(super) async fn admit(&mut self, number: u64) {
         let spec = self.machines[&number].spec();
         let outcome = self.command(1, Command::AdmitNode(spec)).await.unwrap();
         assert_eq!(outcome.verdict, Ok(Answer::Node(NodeNumber(number))));
+        if let Some(machine) = self.machines.get_mut(&number) {
+            machine.admitted_at = outcome.revision;
+        }
     }
 
     /// Asks until the learner has caught up.

@@ -1,6 +1,6 @@
 //! An admission as it stands in its file.
 
-use chancery_credential::{Lineage, NodeNumber};
+use chancery_credential::{Lineage, NodeNumber, Revision};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -24,6 +24,7 @@ pub(super) struct AdmissionFile {
     server_certificate_chain: String,
     root_certificate: String,
     peers: Vec<PeerFile>,
+    as_of_revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     birth: Option<BirthFile>,
 }
@@ -75,6 +76,7 @@ impl From<&Admission> for AdmissionFile {
             server_certificate_chain: admission.server_certificate_chain.clone(),
             root_certificate: admission.root_certificate.clone(),
             peers: admission.peers.iter().map(peer).collect(),
+            as_of_revision: admission.as_of.0,
             birth: admission.birth.as_ref().map(BirthFile::from),
         }
     }
@@ -112,6 +114,7 @@ impl TryFrom<AdmissionFile> for Admission {
                 .into_iter()
                 .map(AdmittedPeer::try_from)
                 .collect::<Result<_, _>>()?,
+            as_of: Revision(file.as_of_revision),
             birth: file.birth.map(Birth::try_from).transpose()?,
         })
     }

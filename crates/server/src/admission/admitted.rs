@@ -8,7 +8,9 @@ use std::{
 };
 
 use chancery_authority::NodeSpec;
-use chancery_credential::{Lineage, NodeNumber, PeerPublicKey, PrincipalName, TrustDomain};
+use chancery_credential::{
+    Lineage, NodeNumber, PeerPublicKey, PrincipalName, Revision, TrustDomain,
+};
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -49,6 +51,9 @@ pub struct Admission {
     pub root_certificate: String,
     /// The other nodes.
     pub peers: Vec<AdmittedPeer>,
+    /// The revision at which they were: older memberships that the node comes by
+    /// do not take their place.
+    pub as_of: Revision,
     /// The first node begins the lineage with this.
     pub birth: Option<Birth>,
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chancery_consensus::DirectoryIdentity;
-use chancery_credential::{Lineage, NodeNumber};
+use chancery_credential::{Lineage, NodeNumber, Revision};
 
 use super::*;
 
@@ -63,6 +63,7 @@ impl Story {
             server_certificate_chain: self.root.sign(request, &Self::names(), self.now).unwrap(),
             root_certificate: self.root.certificate_pem().to_owned(),
             peers: Vec::new(),
+            as_of: Revision(0),
             birth: Some(Birth {
                 settings: BirthSettings::new("example.org", "https://issuer.example.org").unwrap(),
                 operators: vec![FirstOperator {

@@ -182,5 +182,6 @@ fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
         standing: standing.into(),
         peer_key_thumbprint: record.peer_key.thumbprint().to_string(),
         barred: record.barred,
+        peer_public_key: record.peer_key.spki().to_vec(),
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::SystemTime};
 
 use chancery_client::{Client, Idempotence, v1};
-use chancery_credential::{Lineage, NodeNumber, PeerPublicKey};
+use chancery_credential::{ConsistencyToken, Lineage, NodeNumber, PeerPublicKey, Revision};
 use chancery_server::admission::{Admission, AdmittedPeer, NodeRequest, Root, SubjectName};
 use clap::Args;
 use serde::Serialize;
@@ -99,6 +99,12 @@ pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
         server_certificate_chain: chain,
         root_certificate: root.certificate_pem().to_owned(),
         peers: peers(added.peers, &names)?,
+        as_of: as_of(
+            added
+                .committed
+                .as_ref()
+                .map(|committed| &committed.consistency_token),
+        )?,
         birth: None,
     };
     admission
@@ -157,15 +163,27 @@ async fn admit(
 /// Names and API addresses of the nodes, for people who read the admission; it
 /// does without them.
 async fn addresses(client: &Client) -> BTreeMap<u64, v1::Node> {
-    let status = client
+    let nodes = status(client).await.map(|status| status.nodes);
+    let nodes = nodes.unwrap_or_default();
+    nodes.into_iter().map(|node| (node.number, node)).collect()
+}
+
+pub(super) async fn status(client: &Client) -> Result<v1::StatusResponse, chancery_client::Error> {
+    client
         .call(Idempotence::Repeatable, |channel| async move {
             v1::cluster_service_client::ClusterServiceClient::new(channel)
                 .status(v1::StatusRequest::default())
                 .await
         })
-        .await;
-    let nodes = status.map(|status| status.nodes).unwrap_or_default();
-    nodes.into_iter().map(|node| (node.number, node)).collect()
+        .await
+}
+
+/// The revision that an answer was true at.
+pub(super) fn as_of(consistency_token: Option<&String>) -> Result<Revision, Failure> {
+    consistency_token
+        .and_then(|token| token.parse::<ConsistencyToken>().ok())
+        .map(|token| token.revision)
+        .ok_or_else(|| Failure::unexpected("consistency token"))
 }
 
 fn peers(

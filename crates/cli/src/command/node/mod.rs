@@ -34,7 +34,7 @@ impl NodeCommand {
         match self {
             Self::Request(args) => request::run(args, output),
             Self::Add(args) => add::run(args, output).await,
-            Self::Renew(args) => renew::run(args, output),
+            Self::Renew(args) => renew::run(args, output).await,
             Self::Promote(args) => promote::run(args, output).await,
             Self::Status(args) => status::run(args, output).await,
             Self::List(args) => list::run(args, output).await,

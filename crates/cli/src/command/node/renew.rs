@@ -1,14 +1,19 @@
 //! `chancery node renew`, where the operator is: the former admission once more,
-//! with a server certificate that lasts another 90 days. The cluster is not
-//! asked, for nothing about the node changes.
+//! with a server certificate that lasts another 90 days. The cluster is asked only
+//! for its present nodes, when the node was away for so long that it knows none of
+//! them.
 
 use std::{path::PathBuf, time::SystemTime};
 
-use chancery_server::admission::{Admission, Root, SubjectName};
+use chancery_client::{Client, v1};
+use chancery_credential::{NodeNumber, PeerPublicKey};
+use chancery_server::admission::{Admission, AdmittedPeer, Root, SubjectName};
 use clap::Args;
 use serde::Serialize;
 
+use super::add;
 use crate::{
+    cluster::ClusterArgs,
     failure::Failure,
     output::{Column, Output},
 };
@@ -28,6 +33,12 @@ pub struct RenewArgs {
     /// The admission file to write
     #[arg(long, value_name = "FILE")]
     admission: PathBuf,
+    /// Name the cluster's present nodes in it: for a node that was away for so long
+    /// that it knows none of them
+    #[arg(long)]
+    peers: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 #[derive(Serialize)]
@@ -43,9 +54,12 @@ const COLUMNS: [Column; 3] = [
     ("admission", "/admission"),
 ];
 
-pub fn run(args: &RenewArgs, output: Output) -> Result<(), Failure> {
+pub async fn run(args: &RenewArgs, output: Output) -> Result<(), Failure> {
     let former = Admission::read(&args.former)?;
-    let renewed = Root::load(&args.ca)?.renew(&former, &args.names, SystemTime::now())?;
+    let mut renewed = Root::load(&args.ca)?.renew(&former, &args.names, SystemTime::now())?;
+    if args.peers {
+        name_present_nodes(&mut renewed, &args.cluster.client()?).await?;
+    }
     renewed.write_new(&args.admission)?;
     output.record(
         &RenewView {
@@ -57,8 +71,29 @@ pub fn run(args: &RenewArgs, output: Output) -> Result<(), Failure> {
     )?;
     output.note(&format!(
         "\nnext: take it to the node, and there type\n  chancery join --dir DIR {}\n\
-         The node takes the new certificate without a restart.",
+         The node takes the new certificate without a restart, and new peers with one.",
         args.admission.display()
     ));
     Ok(())
+}
+
+/// The nodes as the cluster has them now, for the one that lost sight of them.
+async fn name_present_nodes(admission: &mut Admission, client: &Client) -> Result<(), Failure> {
+    let status = add::status(client).await?;
+    let others = status.nodes.into_iter();
+    let others = others.filter(|node| node.number != admission.node.0);
+    admission.peers = others.map(peer).collect::<Result<_, _>>()?;
+    admission.as_of = add::as_of(Some(&status.consistency_token))?;
+    Ok(())
+}
+
+fn peer(node: v1::Node) -> Result<AdmittedPeer, Failure> {
+    Ok(AdmittedPeer {
+        number: NodeNumber(node.number),
+        name: node.name,
+        peer_address: node.peer_address,
+        api_address: node.api_address,
+        public_key: PeerPublicKey::from_spki(&node.peer_public_key)
+            .map_err(|_| Failure::unexpected("usable peer key"))?,
+    })
 }
