@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo three-nodes test test-fast check fix loom
+.PHONY: help setup build demo three-nodes test test-fast check fix interop loom
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 # One C++ compiler process takes up to 1.2 GiB: cores, or memory, whichever ends first.
@@ -30,13 +30,16 @@ demo: build ## Three nodes: mint, kill the leader under load, mint on, revoke, s
 three-nodes: build ## Three nodes on loopback to try things with, until Ctrl-C
 	@deploy/three-nodes.sh "$$CARGO_TARGET_DIR/debug/chancery"
 
-test: build ## Every test: models, real clusters under faults, interop (20 minutes)
+test: build interop ## Every test: models, real clusters under faults, interop (20 minutes)
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory loom
 
 test-fast: setup ## The rooms' own tests and the arrows (2 minutes)
 	@$(CARGO) test --workspace --lib --bins
 	@$(CARGO) test --workspace --test arrows
+
+interop: ## Install grpcurl and grpcio beside the build, for the tests
+	@tests/interop/tools.sh "$$CARGO_TARGET_DIR/interop"
 
 loom: ## The order of publication, under every interleaving
 	@CARGO_TARGET_DIR="$$CARGO_TARGET_DIR/loom" RUSTFLAGS="--cfg loom" \

@@ -31,18 +31,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
     let descriptors = protox::compile(&files, [ROOT])?;
 
-    // Reflection tells of the public API only.
-    let public = protox::compile(
-        files
-            .iter()
-            .filter(|file| file.starts_with(format!("{ROOT}/chancery/v1"))),
-        [ROOT],
-    )?;
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(
-        out.join("chancery.v1.bin"),
-        prost::Message::encode_to_vec(&public),
-    )?;
+    // Apart: reflection tells of the public API only.
+    for package in ["chancery/v1", "chancery/peer/v1"] {
+        let folder = format!("{ROOT}/{package}");
+        let of_package = files.iter().filter(|file| file.starts_with(&folder));
+        let set = protox::compile(of_package, [ROOT])?;
+        let file = format!("{}.bin", package.replace('/', "."));
+        let out = PathBuf::from(std::env::var("OUT_DIR")?).join(file);
+        std::fs::write(out, prost::Message::encode_to_vec(&set))?;
+    }
 
     tonic_prost_build::configure()
         .bytes(".chancery.peer.v1")

@@ -8,62 +8,37 @@
     clippy::indexing_slicing
 )]
 
-use chancery_client::{Channel, Identity, v1};
+use chancery_client::{Client, Identity, v1};
 use chancery_tests::{
     agent::{AUDIENCE, Agent, wanted},
     cluster::{Cluster, impatient},
+    method::{self, Method, reason, refusal},
+    peer,
 };
-use prost::Message;
-use prost_types::FileDescriptorSet;
-use tonic::{Code, Request, Status, codec::Streaming};
-use tonic_prost::ProstCodec;
-use tonic_types::StatusExt;
+use rustls::{AlertDescription, Error as TlsError};
+use tonic::Code;
 use v1::token_service_client::TokenServiceClient;
 
-/// Every method of the public API, by its path.
-fn methods() -> Vec<String> {
-    let descriptors = FileDescriptorSet::decode(chancery_wire::FILE_DESCRIPTOR_SET).unwrap();
-    let mut paths = Vec::new();
-    for file in &descriptors.file {
-        for service in file
-            .service
-            .iter()
-            .filter(|_| file.package() == "chancery.v1")
-        {
-            for method in &service.method {
-                paths.push(format!(
-                    "/{}.{}/{}",
-                    file.package(),
-                    service.name(),
-                    method.name()
-                ));
-            }
+/// Who a caller is, and the code that all refusals then bear.
+async fn refused_everywhere(
+    who: &str,
+    client: &Client,
+    code: Code,
+    allowed: impl Fn(&Method) -> bool,
+) {
+    for method in method::public() {
+        if allowed(&method) {
+            continue;
         }
+        let status = refusal(&client.channel().unwrap(), &method)
+            .await
+            .unwrap_or_else(|| panic!("{who} got into {method:?}"));
+        assert_eq!(status.code(), code, "{who} at {method:?}: {status:?}");
+        assert!(
+            !reason(&status).is_empty(),
+            "{who} at {method:?} is told why"
+        );
     }
-    paths
-}
-
-/// Calls a method with an empty message, which every request of the protocol can be
-/// read from, and gives the refusal.
-async fn refusal(channel: &Channel, path: &str) -> Option<Status> {
-    let mut client = tonic::client::Grpc::new(channel.clone());
-    client.ready().await.unwrap();
-    let path = path.parse().unwrap();
-    let codec = ProstCodec::<(), ()>::default();
-    let answer: Result<tonic::Response<Streaming<()>>, Status> =
-        client.server_streaming(Request::new(()), path, codec).await;
-    match answer {
-        Err(status) => Some(status),
-        Ok(answer) => answer.into_inner().message().await.err(),
-    }
-}
-
-fn reason(status: &Status) -> String {
-    status
-        .get_error_details()
-        .error_info()
-        .map(|info| info.reason.clone())
-        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,58 +46,96 @@ async fn nobody_gets_in_who_may_not() {
     let cluster = Cluster::of(1).await;
     let agent = Agent::register(&cluster, "curious").await;
     let digest = cluster.status(0).await.unwrap().state_digest;
-    let methods = methods();
-    assert!(
-        methods.len() > 20,
-        "the descriptors list the API: {methods:?}"
-    );
 
     let stranger = cluster.client(&[0], Some(Identity::generate().unwrap()), impatient());
+    refused_everywhere("a stranger", &stranger, Code::Unauthenticated, |_| false).await;
     let nobody = cluster.client(&[0], None, impatient());
-    for (who, client) in [("a stranger", &stranger), ("nobody", &nobody)] {
-        for path in methods.iter().filter(|path| !path.ends_with("/WhoAmI")) {
-            let status = refusal(&client.channel().unwrap(), path)
-                .await
-                .unwrap_or_else(|| panic!("{who} got into {path}"));
-            assert_eq!(
-                status.code(),
-                Code::Unauthenticated,
-                "{who} at {path}: {status:?}"
-            );
-            assert!(!reason(&status).is_empty(), "{who} at {path} is told why");
-        }
-    }
-
-    let client = agent.at(&cluster, &[0]);
-    let allowed = [
+    refused_everywhere("nobody", &nobody, Code::Unauthenticated, |_| false).await;
+    let may = [
         "TokenService/Mint",
         "TokenService/MintStream",
         "RevocationService/Revoke",
         "KeyService/List",
-        "WhoAmI",
+        "PrincipalService/WhoAmI",
     ];
-    for path in methods
-        .iter()
-        .filter(|path| !allowed.iter().any(|may| path.ends_with(may)))
-    {
-        let status = refusal(&client.channel().unwrap(), path)
-            .await
-            .unwrap_or_else(|| panic!("an agent got into {path}"));
+    let client = agent.at(&cluster, &[0]);
+    refused_everywhere("an agent", &client, Code::PermissionDenied, |method| {
+        may.iter().any(|may| method.path.ends_with(may))
+    })
+    .await;
+
+    // Its key was an agent's a moment ago: at every method it is nobody's now.
+    suspend(&cluster, &agent.id);
+    let client = agent.at(&cluster, &[0]);
+    for method in &method::public() {
+        let status = refusal(&client.channel().unwrap(), method).await.unwrap();
         assert_eq!(
             status.code(),
             Code::PermissionDenied,
-            "an agent at {path}: {status:?}"
+            "{method:?}: {status}"
         );
-        assert!(
-            !reason(&status).is_empty(),
-            "an agent at {path} is told why"
-        );
+        assert_eq!(reason(&status), "AGENT_SUSPENDED", "{method:?}: {status}");
     }
-    assert_eq!(
-        cluster.status(0).await.unwrap().state_digest,
-        digest,
-        "and nothing changed"
-    );
+    resume(&cluster, &agent.id);
+    let after = cluster.status(0).await.unwrap().state_digest;
+    assert_ne!(after, digest, "the suspension stands in it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_refused_leaves_no_trace_in_the_state() {
+    let cluster = Cluster::of(1).await;
+    let agent = Agent::register(&cluster, "curious").await;
+    let before = cluster.status(0).await.unwrap().state_digest;
+    let stranger = cluster.client(&[0], Some(Identity::generate().unwrap()), impatient());
+    let nobody = cluster.client(&[0], None, impatient());
+    for client in [stranger, nobody, agent.at(&cluster, &[0])] {
+        for method in method::public() {
+            let _ = refusal(&client.channel().unwrap(), &method).await;
+        }
+    }
+    assert_eq!(cluster.status(0).await.unwrap().state_digest, before);
+}
+
+/// Whether a service answered, and not the transport in its place.
+fn answered(status: &tonic::Status) -> bool {
+    std::error::Error::source(status).is_none()
+}
+
+/// The nodes' own door: whoever is not in the record is hung up on at every
+/// method, before any service hears of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_key_is_not_in_the_record_reaches_no_method() {
+    let cluster = Cluster::of(3).await;
+    let before = cluster.status(0).await.unwrap().state_digest;
+    let strange = Identity::generate().unwrap().private_key_pem().to_string();
+    let operator = cluster.operator_identity().private_key_pem().to_string();
+    for key in [&strange, &operator] {
+        for node in &cluster.nodes {
+            let told = peer::handshake(&node.peer(), key).await.unwrap_err();
+            assert_eq!(
+                told,
+                TlsError::AlertReceived(AlertDescription::AccessDenied)
+            );
+            for method in method::between_nodes() {
+                let status = refusal(&peer::channel(&node.peer(), key), &method)
+                    .await
+                    .unwrap_or_else(|| panic!("a stranger got into {method:?}"));
+                assert!(!answered(&status), "{method:?}: {status:?}");
+            }
+        }
+    }
+    // With a key of the record the same door opens: what is said is then judged.
+    let key = cluster.nodes[1].directory().join("peer.key");
+    let key = std::fs::read_to_string(key).unwrap();
+    peer::handshake(&cluster.nodes[0].peer(), &key)
+        .await
+        .unwrap();
+    for method in method::between_nodes() {
+        let channel = peer::channel(&cluster.nodes[0].peer(), &key);
+        let status = refusal(&channel, &method).await.unwrap();
+        assert!(answered(&status), "{method:?}: {status:?}");
+    }
+    assert_eq!(cluster.status(0).await.unwrap().state_digest, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,6 +188,30 @@ async fn an_agent_gets_no_more_than_its_grant() {
     assert!(client.mint(wanted()).await.is_ok());
 }
 
+/// Runs a verb against an agent, as the operator.
+fn verb(cluster: &Cluster, verb: &str, agent: &str) {
+    chancery_tests::chancery::succeed(
+        &cluster.path(),
+        &[
+            verb,
+            "agent",
+            agent,
+            "--profile",
+            "profile",
+            "--reason",
+            "a test",
+        ],
+    );
+}
+
+fn suspend(cluster: &Cluster, agent: &str) {
+    verb(cluster, "suspend", agent);
+}
+
+fn resume(cluster: &Cluster, agent: &str) {
+    verb(cluster, "resume", agent);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_when_its_agent_is_suspended() {
     let cluster = Cluster::of(1).await;
@@ -184,43 +221,72 @@ async fn a_stream_ends_when_its_agent_is_suspended() {
     let (_, minted) = stream.receive().await.unwrap();
     assert!(minted.is_ok());
 
-    chancery_tests::chancery::succeed(
-        &cluster.path(),
-        &[
-            "suspend",
-            "agent",
-            &agent.id,
-            "--profile",
-            "profile",
-            "--reason",
-            "in the middle of its stream",
-        ],
-    );
+    suspend(&cluster, &agent.id);
     // Idle: nothing is sent, and still it ends.
     let ended = stream.receive().await.unwrap_err();
     assert_eq!(ended.reason(), Some("AGENT_SUSPENDED"), "{ended}");
 }
 
-/// `Verify` is for services and operators: a service only for its audiences.
+/// Every stream of the descriptors but the agents' own, ended under its caller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_verifies_for_its_own_audiences_only() {
+async fn a_stream_ends_when_its_service_is_removed() {
     let cluster = Cluster::of(1).await;
+    let streams: Vec<Method> = method::public()
+        .into_iter()
+        .filter(|method| method.streams && !method.path.ends_with("MintStream"))
+        .collect();
+    assert!(!streams.is_empty());
+    for (number, method) in streams.iter().enumerate() {
+        let name = format!("watcher-{number}");
+        let channel = service(&cluster, &name).channel().unwrap();
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.unwrap();
+        let path = method.path.parse().unwrap();
+        let codec = tonic_prost::ProstCodec::<(), ()>::default();
+        let mut stream = client
+            .server_streaming(tonic::Request::new(()), path, codec)
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(stream.message().await.unwrap().is_some(), "{method:?}");
+
+        let remove = [
+            "service",
+            "remove",
+            &name,
+            "--profile",
+            "profile",
+            "--reason",
+            "a test",
+        ];
+        chancery_tests::chancery::succeed(&cluster.path(), &remove);
+        let ended = loop {
+            match stream.message().await {
+                Ok(Some(())) => {}
+                Ok(None) => panic!("{method:?} ended without a reason"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(reason(&ended), "UNKNOWN_KEY", "{method:?}: {ended}");
+    }
+}
+
+/// Registers a service for [`AUDIENCE`], and gives its SDK.
+fn service(cluster: &Cluster, name: &str) -> Client {
     let identity = Identity::generate().unwrap();
-    let key = cluster.path().join("service.pub");
-    let public = format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            identity.public_key()
-        )
+    let key = cluster.path().join(format!("{name}.pub"));
+    let public = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        identity.public_key(),
     );
+    let public = format!("-----BEGIN PUBLIC KEY-----\n{public}\n-----END PUBLIC KEY-----\n");
     std::fs::write(&key, public).unwrap();
     chancery_tests::chancery::succeed(
         &cluster.path(),
         &[
             "service",
             "add",
-            "ledger",
+            name,
             "--audience",
             AUDIENCE,
             "--public-key",
@@ -229,10 +295,14 @@ async fn a_service_verifies_for_its_own_audiences_only() {
             "profile",
         ],
     );
-    let service = cluster
-        .client(&[0], Some(identity), impatient())
-        .channel()
-        .unwrap();
+    cluster.client(&[0], Some(identity), impatient())
+}
+
+/// `Verify` is for services and operators: a service only for its audiences.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_verifies_for_its_own_audiences_only() {
+    let cluster = Cluster::of(1).await;
+    let service = service(&cluster, "ledger").channel().unwrap();
     let request = |audience: &str| v1::VerifyRequest {
         token: "no token".to_owned(),
         audience: audience.to_owned(),

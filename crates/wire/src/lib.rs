@@ -34,3 +34,7 @@ pub use chancery::{log::v1 as log, peer::v1 as peer, v1};
 /// Descriptors of the public API, for reflection and for tests that walk every
 /// method.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chancery.v1.bin"));
+
+/// Descriptors of the protocol between nodes, for tests that walk every method.
+pub const PEER_FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/chancery.peer.v1.bin"));
