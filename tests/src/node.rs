@@ -127,7 +127,7 @@ impl Node {
     /// # Panics
     /// When it runs already.
     pub fn start(&mut self) {
-        self.start_logging("info,openraft=warn");
+        self.start_logging("info,openraft=error");
     }
 
     /// Starts its process with a log filter.
@@ -172,6 +172,16 @@ impl Node {
             Some(Running::Process(child)) => Some(child.id()),
             Some(Running::Inside(_)) | None => None,
         }
+    }
+
+    /// Whether its process stands still, after SIGSTOP (proc(5), the state after the
+    /// name in parentheses).
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let pid = self.pid().unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     /// `kill -9`, and waits until it is gone. What runs inside is drained: nothing

@@ -8,16 +8,19 @@
     clippy::indexing_slicing
 )]
 
-use chancery_client::{meta, v1};
-use chancery_credential::CertificateThumbprint;
+use chancery_client::{Identity, meta, v1};
+use chancery_credential::{CertificateThumbprint, ConsistencyToken, Revision};
 use chancery_tests::{
-    agent::{AUDIENCE, Agent, mint},
+    agent::{AUDIENCE, Agent, OWNER, add_owner, mint, register, wanted},
     call,
     cluster::Cluster,
     until::until,
     verify::{by_jose, verdict},
 };
-use v1::{key_service_client::KeyServiceClient, token_service_client::TokenServiceClient};
+use v1::{
+    agent_service_client::AgentServiceClient, key_service_client::KeyServiceClient,
+    token_service_client::TokenServiceClient,
+};
 
 async fn valid_everywhere(cluster: &Cluster, agent: &Agent, token: &str) {
     for position in 0..cluster.nodes.len() {
@@ -83,12 +86,13 @@ async fn a_bound_token_is_nothing_without_its_key() {
     let cluster = Cluster::of(1).await;
     let agent = Agent::register(&cluster, "bound").await;
     let token = mint(&agent.at(&cluster, &[0])).await.unwrap().token;
-    for certificate in [
-        CertificateThumbprint::of_certificate(b"a thief's")
-            .as_bytes()
-            .to_vec(),
-        Vec::new(),
-    ] {
+    let before = cluster.status(0).await.unwrap().state_digest;
+    let thief = CertificateThumbprint::of_certificate(b"a thief's");
+    let presented = [
+        ("PROOF_MISMATCH", thief.as_bytes().to_vec()),
+        ("PROOF_MISSING", Vec::new()),
+    ];
+    for (expected, certificate) in presented {
         let response = call!(
             cluster.operator(),
             TokenServiceClient::verify,
@@ -101,5 +105,79 @@ async fn a_bound_token_is_nothing_without_its_key() {
         )
         .unwrap();
         assert_eq!(response.verdict(), v1::verify_response::Verdict::Refused);
+        assert_eq!(response.reason, expected);
     }
+    assert_eq!(cluster.status(0).await.unwrap().state_digest, before);
+}
+
+/// Whoever takes a key away while its holder asks: the mint that waits meanwhile is
+/// refused, and the token of one that did not wait is dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mint_under_way_does_not_outlive_the_key_that_asked_for_it() {
+    let cluster = Cluster::of(1).await;
+    let agent = Agent::register(&cluster, "robbed").await;
+    let client = agent.at(&cluster, &[0]);
+    let seen: ConsistencyToken = mint(&client)
+        .await
+        .unwrap()
+        .consistency_token
+        .parse()
+        .unwrap();
+    let next = seen.revision.0 + 1;
+    // Each waits for a revision that is not there yet: the one that takes the key
+    // away is among them.
+    let waiting: Vec<_> = (next..next + 40)
+        .map(|revision| {
+            let client = client.clone();
+            let min_revision = ConsistencyToken {
+                revision: Revision(revision),
+                ..seen
+            };
+            let request = v1::MintRequest {
+                min_revision: min_revision.to_string(),
+                ..wanted()
+            };
+            tokio::spawn(async move { client.mint(request).await })
+        })
+        .collect();
+    let mut spec = agent.spec();
+    spec.public_keys = vec![Identity::generate().unwrap().public_key().to_vec()];
+    let update = v1::UpdateRequest {
+        meta: meta("stolen").unwrap(),
+        agent: Some(spec),
+        keep_held: false,
+    };
+    let updated = call!(cluster.operator(), AgentServiceClient::update, update).unwrap();
+    let after = updated.committed.unwrap().consistency_token;
+    for mint in waiting {
+        if let Ok(minted) = mint.await.unwrap() {
+            let said = verdict(&cluster, 0, &agent, &minted.token, &after).await;
+            assert_eq!(said.as_deref(), Some("AGENT_REVOKED"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_ends_with_the_registration_that_it_was_minted_under() {
+    let cluster = Cluster::of(1).await;
+    add_owner(&cluster.operator(), OWNER).await;
+    let agent = Agent::unregistered("brief", OWNER);
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let spec = v1::AgentSpec {
+        expires_at: now + 120,
+        ..agent.spec()
+    };
+    register(&cluster.operator(), spec).await.unwrap();
+    let client = agent.at(&cluster, &[0]);
+    // The default is five minutes.
+    assert_eq!(mint(&client).await.unwrap().expires_at, now + 120);
+    let longer = v1::MintRequest {
+        ttl_seconds: 300,
+        ..wanted()
+    };
+    let refused = client.mint(longer).await.unwrap_err();
+    assert_eq!(refused.reason(), Some("TTL_OVER_CAP"), "{refused}");
 }

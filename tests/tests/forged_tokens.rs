@@ -19,7 +19,10 @@ use chancery_tests::{
     until::until,
     verify::verdict,
 };
-use v1::{key_service_client::KeyServiceClient, revoke_key_request::Keys};
+use v1::{
+    key_service_client::KeyServiceClient, revocation_service_client::RevocationServiceClient,
+    revoke_key_request::Keys,
+};
 
 /// The node whose memory is stolen: it runs inside the test.
 const STOLEN: usize = 1;
@@ -88,6 +91,7 @@ async fn nothing_that_a_revoked_issuer_signs_is_accepted_whatever_it_says() {
     let before = forged(&claims(&minted), number, 1);
     let forgery = key.token(&before).unwrap();
     everywhere(&cluster, &agent, &forgery, &minted.consistency_token, None).await;
+    from_beyond_everything_committed(&cluster, &agent, &key, &before).await;
 
     let request = v1::RevokeKeyRequest {
         meta: meta("its memory was read").unwrap(),
@@ -145,4 +149,48 @@ async fn nothing_that_a_revoked_issuer_signs_is_accepted_whatever_it_says() {
         Some("ANCESTOR_ISSUER_REVOKED"),
     )
     .await;
+}
+
+/// Nobody honest signs with a revision that was never committed: whoever does has an
+/// open issuer's key, and the node that sees it says so. Facts without a signature
+/// accuse nobody.
+async fn from_beyond_everything_committed(
+    cluster: &Cluster,
+    agent: &Agent,
+    key: &SigningKey,
+    known: &Claims,
+) {
+    let beyond = Claims {
+        rev: Revision(1 << 40),
+        ..known.clone()
+    };
+    let facts = v1::TokenFacts {
+        agents: vec![agent.id.clone()],
+        key_id: key.public().key_id().to_string(),
+        token_id: beyond.jti.to_string(),
+        revision: beyond.rev.0,
+        owners: beyond.own.iter().map(ToString::to_string).collect(),
+        issued_at: beyond.iat,
+        expires_at: beyond.exp,
+        ..v1::TokenFacts::default()
+    };
+    let request = v1::CheckRequest {
+        credential: Some(v1::check_request::Credential::Facts(facts)),
+        ..v1::CheckRequest::default()
+    };
+    let operator = cluster.operator_at(0);
+    let checked = call!(operator, RevocationServiceClient::check, request).unwrap();
+    assert_eq!(checked.reason, "REVISION_UNKNOWN");
+    assert!(!alarmed(cluster, 0), "facts raised the alarm");
+
+    let token = key.token(&beyond).unwrap();
+    let said = verdict(cluster, 0, agent, &token, "").await;
+    assert_eq!(said.as_deref(), Some("REVISION_UNKNOWN"));
+    assert!(alarmed(cluster, 0), "nobody was told");
+}
+
+/// Whether the log of a node tells of a key in other hands.
+fn alarmed(cluster: &Cluster, position: usize) -> bool {
+    let log = std::fs::read_to_string(cluster.nodes[position].log()).unwrap();
+    log.contains("ERROR") && log.contains("key may be in other hands")
 }

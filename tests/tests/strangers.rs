@@ -181,11 +181,20 @@ async fn an_agent_gets_no_more_than_its_grant() {
             },
         ),
     ];
+    let before = cluster.status(0).await.unwrap().state_digest;
+    let mut stream = client.mint_stream().await.unwrap();
     for (expected, request) in cases {
-        let refused = client.mint(request).await.unwrap_err();
+        let refused = client.mint(request.clone()).await.unwrap_err();
         assert_eq!(refused.reason(), Some(expected), "{refused}");
+        stream.send(request).await.unwrap();
+        let (_, refused) = stream.receive().await.unwrap();
+        assert_eq!(refused.unwrap_err().reason, expected, "over a stream");
     }
     assert!(client.mint(wanted()).await.is_ok());
+    stream.send(wanted()).await.unwrap();
+    let (_, minted) = stream.receive().await.unwrap();
+    assert!(minted.is_ok(), "a refusal ends no stream");
+    assert_eq!(cluster.status(0).await.unwrap().state_digest, before);
 }
 
 /// Runs a verb against an agent, as the operator.

@@ -43,7 +43,19 @@ pub(crate) struct Inner {
     pub(crate) members: Arc<Members>,
     pub(crate) failure: Failure,
     pub(crate) stopping: watch::Sender<bool>,
+    /// Turns true when a task that runs as long as the node has ended.
+    pub(crate) deserted: watch::Sender<bool>,
     pub(crate) running: Mutex<Option<Running>>,
+}
+
+/// Says so when the task that holds it ends, by a panic too: a node that proves
+/// nothing, or that no peer reaches, must not go on as if it were well.
+pub(crate) struct Post(pub(crate) watch::Sender<bool>);
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// What a shutdown takes apart.
@@ -132,6 +144,15 @@ impl Consensus {
         self.inner.prover.prove_now(within).await
     }
 
+    /// Waits for the next proof that begins after this call, without asking for one:
+    /// this node makes one at each tick.
+    ///
+    /// # Errors
+    /// [`Unproved`] when none came within the time.
+    pub async fn next_proof(&self, within: Duration) -> Result<(), Unproved> {
+        self.inner.prover.next_proof(within).await
+    }
+
     /// Lets an admitted node replicate, as a learner. Answers when the change is
     /// committed, not when the learner has caught up. Harmless to repeat.
     ///
@@ -164,6 +185,7 @@ impl Consensus {
     pub fn fatal(&self) -> impl Future<Output = Ended> + Send + 'static {
         let mut metrics = self.inner.raft.metrics();
         let failure = self.inner.failure.clone();
+        let mut deserted = self.inner.deserted.subscribe();
         async move {
             let raft = async {
                 loop {
@@ -178,6 +200,9 @@ impl Consensus {
             tokio::select! {
                 reason = raft => Ended(reason),
                 error = failure.occurred() => Ended(error.to_string()),
+                _ = deserted.wait_for(|deserted| *deserted) => {
+                    Ended("a task that runs as long as the node has ended".to_owned())
+                }
             }
         }
     }

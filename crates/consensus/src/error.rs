@@ -7,7 +7,10 @@ pub enum StartError {
     #[error(transparent)]
     Storage(#[from] chancery_storage::Error),
     /// What stands in it.
-    #[error("the data directory cannot be used: {0}")]
+    #[error(
+        "the data directory cannot be used: {0}. If its disk is damaged, begin again on another: \
+         the node is admitted anew, under a number of its own"
+    )]
     State(#[from] std::io::Error),
     /// Raft's times.
     #[error("Raft cannot run with these times ({0}): correct the settings")]
@@ -43,4 +46,10 @@ pub enum BirthError {
     /// The command that begins the lineage.
     #[error(transparent)]
     Propose(#[from] crate::outcome::ProposeError),
+}
+
+impl From<crate::state_machine::Unfit> for StartError {
+    fn from(unfit: crate::state_machine::Unfit) -> Self {
+        Self::State(unfit.into())
+    }
 }

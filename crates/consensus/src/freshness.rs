@@ -9,7 +9,7 @@
 //! A proof counts from the question, never from the answer. Each tick asks anew;
 //! questions may overlap, each with a limit of its own. Heartbeats prove nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::BootTime;
@@ -234,7 +234,8 @@ impl Prover {
     fn judge_clock(&self, from: NodeNumber, wall_ms: u64) -> Result<(), ProofRefused> {
         let (own_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
         let apart_ms = self.skew.hear(from, wall_ms, own_ms, now);
-        if apart_ms > MAX_SKEW_MS && self.skew.agrees(self.own, voters_of(&self.raft), now) {
+        let voters = voters_of(&self.raft);
+        if apart_ms > MAX_SKEW_MS && self.skew.agrees(self.own, voters, own_ms, now) {
             return Err(ProofRefused::NotThisNode(format!(
                 "its clock is {apart_ms} ms from that of the majority; set it"
             )));
@@ -252,13 +253,24 @@ impl Prover {
     /// Waits for a proof that begins after this call, shared with whoever else
     /// waits for one.
     pub(crate) async fn prove_now(&self, within: Duration) -> Result<(), Unproved> {
+        let next = self.next_proof(within);
+        self.wanted.notify_one();
+        next.await
+    }
+
+    /// Waits for a proof that begins after this call, at the next tick or before.
+    pub(crate) fn next_proof(
+        &self,
+        within: Duration,
+    ) -> impl Future<Output = Result<(), Unproved>> + Send + use<> {
         let called_at = self.clocks.boot();
         let mut proved = self.proved.subscribe();
-        self.wanted.notify_one();
-        let begun_after = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
-        match tokio::time::timeout(within, begun_after).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Unproved),
+        async move {
+            let begun_after = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
+            match tokio::time::timeout(within, begun_after).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(Unproved),
+            }
         }
     }
 }

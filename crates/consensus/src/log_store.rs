@@ -119,7 +119,11 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.entries(start..end, MAX_APPEND_BYTES)
+        if start < end {
+            self.chunk(start..end)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     async fn entries_stream<RB>(

@@ -109,9 +109,9 @@ impl Members {
         let node = state
             .node(number)
             .ok_or_else(|| refused(format!("node {number} is not admitted: admit it first")))?;
-        if node.retiring {
+        if node.retiring || node.barred {
             return Err(refused(format!(
-                "node {number} is being removed: readmit it first"
+                "node {number} is being removed or was revoked: admit another in its place"
             )));
         }
         Ok(PeerRecord {

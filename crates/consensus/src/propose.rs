@@ -183,10 +183,9 @@ impl Proposer {
 
     /// Appends here, if this node leads.
     async fn append(&self, command: &Command, meta: &Meta) -> Result<Outcome, Attempt> {
-        if !self
-            .skew
-            .agrees(self.own, voters_of(&self.raft), self.clocks.boot())
-        {
+        let (time_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
+        let voters = voters_of(&self.raft);
+        if !self.skew.agrees(self.own, voters, time_ms, now) {
             let reason = "the leader's clock does not agree with a majority's, or it has not \
                           heard of them yet";
             return Err(Attempt::Again(reason.into()));
@@ -195,10 +194,7 @@ impl Proposer {
             .entropy
             .draw()
             .map_err(|error| Attempt::Again(error.to_string()))?;
-        let stamp = Stamp {
-            time_ms: self.clocks.wall_ms(),
-            entropy,
-        };
+        let stamp = Stamp { time_ms, entropy };
         let stamped = Stamped {
             command: command.clone(),
             meta: meta.clone(),

@@ -1,6 +1,6 @@
-//! The state in memory, and the order in which what it says is published:
-//! directory, other consumers and view changes, then the revision, then whoever
-//! waits for it.
+//! The state in memory, and the order in which what it says is published: view
+//! changes, directory and other consumers, then the revision (the view keeps that
+//! order), then whoever waits for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -67,20 +67,19 @@ impl Published {
 
     /// Publishes what a batch of entries did; it is on disk already.
     pub(crate) fn publish(&self, through: Revision, entries: Vec<EntryEvents>) {
-        {
-            let state = self.state.read();
-            for entry in &entries {
-                self.directory.publish(&state, &entry.events);
-                for consumer in &self.consumers {
-                    consumer.publish(&state, entry.revision, &entry.events);
-                }
-            }
-        }
-        for entry in &entries {
-            let changes: Vec<Change> = entry.events.iter().filter_map(view_change).collect();
-            self.view.publish_changes(entry.revision, &changes);
-        }
-        self.reveal(through);
+        let changes: Vec<(Revision, Vec<Change>)> = entries
+            .iter()
+            .map(|entry| {
+                let changes = entry.events.iter().filter_map(view_change);
+                (entry.revision, changes.collect())
+            })
+            .collect();
+        let changes = changes
+            .iter()
+            .map(|(revision, changes)| (*revision, changes.as_slice()));
+        self.view
+            .publish_entries(changes, through, || self.publish_consumers(&entries));
+        self.applied.send_replace(through);
         for entry in entries {
             // Nobody following is no error.
             let _ = self.steps.send(Step::Applied {
@@ -88,6 +87,16 @@ impl Published {
                 revision: entry.revision,
                 events: entry.events.into(),
             });
+        }
+    }
+
+    fn publish_consumers(&self, entries: &[EntryEvents]) {
+        let state = self.state.read();
+        for entry in entries {
+            self.directory.publish(&state, &entry.events);
+            for consumer in &self.consumers {
+                consumer.publish(&state, entry.revision, &entry.events);
+            }
         }
     }
 
@@ -101,25 +110,21 @@ impl Published {
         let snapshot = state.view();
         *self.state.write() = state;
         *self.position.write() = position;
-        {
+        let consumers = || {
             let state = self.state.read();
-            if let Some(snapshot) = snapshot {
-                self.view.publish_snapshot(&snapshot)?;
-            }
             self.directory.replace(&state);
             for consumer in &self.consumers {
                 consumer.replace(&state);
             }
+        };
+        match snapshot {
+            Some(snapshot) => self.view.install_with(&snapshot, consumers)?,
+            None => consumers(),
         }
-        self.reveal(revision);
-        let _ = self.steps.send(Step::Replaced { revision });
-        Ok(())
-    }
-
-    /// The last step: whoever sees this revision sees all that came before.
-    fn reveal(&self, revision: Revision) {
         self.view.publish_revision(revision);
         self.applied.send_replace(revision);
+        let _ = self.steps.send(Step::Replaced { revision });
+        Ok(())
     }
 
     /// Resolves when readers see `revision`; `false` when `within` passed first.

@@ -1,28 +1,34 @@
 //! Putting a node's consensus together: the directory, the state in it, Raft over
 //! both, and then the doors, in an order in which nobody meets a half of it.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use chancery_authority::Settings;
 use chancery_revocation::View;
 use chancery_storage::{DataDirectory, LogStore as Log, StateStore};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
-    consensus::{Consensus, Inner, Running},
+    consensus::{Consensus, Inner, Post, Running},
     error::StartError,
     freshness::Prover,
     log_store::LogStore,
     membership::Members,
     options::{Options, Timing, default_tick, raft_config},
-    peers::{book::PeerBook, dialer::Dialer, network::Networks, serve::serve, service::Peers},
+    peers::{
+        book::PeerBook, dialer::Dialer, introduction::Introduction, network::Networks,
+        serve::serve, service::Peers,
+    },
     propose::Proposer,
     published::Published,
     raft::{Raft, StoredMembership},
     release::{Hold, pair},
     skew::Skew,
-    state_machine::{StateMachine, load},
+    state_machine::{Loaded, StateMachine, load},
 };
 
 /// What stands on disk, read.
@@ -101,8 +107,14 @@ impl Consensus {
             raft: raft.clone(),
             published: published.clone(),
             book: book.clone(),
-            dialer,
+            dialer: dialer.clone(),
         });
+        let introduction = Introduction {
+            own: node,
+            book: book.clone(),
+            dialer,
+            proved: prover.proved.subscribe(),
+        };
         let stopping = watch::Sender::new(false);
         let peers = Peers {
             raft: raft.clone(),
@@ -121,7 +133,12 @@ impl Consensus {
             stopping.subscribe(),
         )?;
         raft.run();
-        let tasks = vec![tokio::spawn(server), tokio::spawn(prover.clone().run())];
+        let deserted = watch::Sender::new(false);
+        let tasks = vec![
+            post(&deserted, server),
+            post(&deserted, prover.clone().run()),
+            post(&deserted, introduction.run()),
+        ];
         let inner = Inner {
             node,
             peer_public_key: options.peer.spki().to_vec(),
@@ -132,6 +149,7 @@ impl Consensus {
             members,
             failure: directory.failure().clone(),
             stopping,
+            deserted,
             running: Mutex::new(Some(Running { tasks, released })),
         };
         Ok(Self {
@@ -140,16 +158,28 @@ impl Consensus {
     }
 }
 
+/// A task that ends only when the node does.
+fn post(
+    deserted: &watch::Sender<bool>,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let post = Post(deserted.clone());
+    tokio::spawn(async move {
+        let _post = post;
+        task.await;
+    })
+}
+
 /// Opens and reads what is on disk, off the runtime's own threads.
 async fn open(options: &Options, hold: Hold) -> Result<Opened, StartError> {
     let (path, identity) = (options.directory.clone(), options.identity);
     let reading = tokio::task::spawn_blocking(move || {
         let directory = DataDirectory::open(path, &identity.marker())?;
         let (log, store) = directory.open_stores()?;
-        let (state, position) = load(&store, identity.lineage)?;
-        Ok::<_, StartError>((directory, log, store, state, position))
+        let loaded = load(store.rows(), store.applied(), identity.lineage)?;
+        Ok::<_, StartError>((directory, log, store, loaded))
     });
-    let (directory, log, store, state, position) = reading
+    let (directory, log, store, Loaded { state, position }) = reading
         .await
         .map_err(|error| StartError::State(std::io::Error::other(error)))??;
     let view = Arc::new(View::new(options.identity.lineage));
@@ -191,6 +221,7 @@ async fn build_raft(
         opened.store.clone(),
         Some(opened.log.flushed().clone()),
         identity.lineage,
+        not_before(opened),
         opened.hold.clone(),
     )?;
     Raft::build(
@@ -202,6 +233,15 @@ async fn build_raft(
     )
     .await
     .map_err(|error| StartError::Raft(error.to_string()))
+}
+
+/// Through where the log has forgotten its entries, or will have when Raft has
+/// started: it cuts a log that ends before a snapshot that was installed.
+fn not_before(opened: &Opened) -> u64 {
+    let purged = opened.log.purged().map_or(0, |purged| purged.index);
+    let last = opened.log.last_index().unwrap_or(purged);
+    let applied = opened.store.applied().map_or(0, |applied| applied.index);
+    if last < applied { applied } else { purged }
 }
 
 fn replicated(settings: &Settings) -> Timing {

@@ -38,7 +38,7 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for OnDisk {
         let published = Arc::new(Published::new(view, Vec::new(), 16));
         let (hold, _released) = pair();
         // The suite applies entries that no log holds, and purges what no state does.
-        let machine = StateMachine::new(published, state, None, lineage, hold.clone()).unwrap();
+        let machine = StateMachine::new(published, state, None, lineage, 0, hold.clone()).unwrap();
         Ok((home, LogStore::new(log, None, hold), machine))
     }
 }

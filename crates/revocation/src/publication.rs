@@ -16,6 +16,22 @@ use crate::issuers::{HandedOut, Issuer, IssuerState};
 use crate::view::View;
 
 impl View {
+    /// Publishes what log entries up to `through` changed, in a node: `others`
+    /// publishes every other consumer of the same entries, between this view's
+    /// changes and the revision.
+    pub fn publish_entries<'a>(
+        &self,
+        entries: impl IntoIterator<Item = (Revision, &'a [Change])>,
+        through: Revision,
+        others: impl FnOnce(),
+    ) {
+        for (revision, changes) in entries {
+            self.publish_changes(revision, changes);
+        }
+        others();
+        self.publish_revision(through);
+    }
+
     /// First half of publishing what the log entry `at` changed. Between it and
     /// [`publish_revision`](Self::publish_revision) a node publishes its other
     /// consumers.
@@ -89,6 +105,22 @@ impl View {
         Ok(())
     }
 
+    /// Installs a snapshot in a node, with `others` between the halves.
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError`], and nothing is changed, nor `others` called.
+    pub fn install_with(
+        &self,
+        snapshot: &Snapshot,
+        others: impl FnOnce(),
+    ) -> Result<(), InstallError> {
+        self.publish_snapshot(snapshot)?;
+        others();
+        self.publish_revision(snapshot.revision);
+        Ok(())
+    }
+
     /// Both halves of installing a snapshot. It has to be whole and checked: nothing
     /// here can tell that a part is missing.
     ///
@@ -96,9 +128,7 @@ impl View {
     ///
     /// [`InstallError`], and nothing is changed.
     pub fn install(&self, snapshot: &Snapshot) -> Result<(), InstallError> {
-        self.publish_snapshot(snapshot)?;
-        self.publish_revision(snapshot.revision);
-        Ok(())
+        self.install_with(snapshot, || ())
     }
 
     /// The union of what is there and what the snapshot says, then without what the

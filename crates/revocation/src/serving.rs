@@ -9,16 +9,16 @@ use crate::freshness::{Freshness, Stale};
 use crate::view::View;
 
 /// The beginning of an answer: what has to be read before anything that the answer
-/// depends on. For a mint:
+/// depends on. [`View::answer`] keeps the order:
 ///
 /// ```text
-/// let serving = view.begin();                  // freshness, revision, view revision, time
-/// ...                                          // then the status of whoever asks
-/// let current = serving.finish(&clock)?;       // the clock last
+/// freshness, revision, view revision, time     this
+/// the status of whoever asks                   what the answer depends on
+/// the clock                                    last: is it still fresh?
 /// ```
 ///
-/// The token then bears `serving.view_revision()`: whatever takes the status away at
-/// a revision R is either seen, or R is higher and the token is born dead.
+/// A token that is minted so bears `view_revision()`: whatever takes the status away
+/// at a revision R is either seen, or R is higher and the token is born dead.
 #[derive(Copy, Clone, Debug)]
 #[must_use = "an answer that is not finished is not known to be fresh"]
 pub struct Serving {
@@ -43,6 +43,22 @@ pub struct Current {
 }
 
 impl View {
+    /// One answer out of this node's state, a mint too: reads what it begins with,
+    /// then lets `read` read everything that it depends on, then reads the clock.
+    ///
+    /// # Errors
+    ///
+    /// What `read` says; then [`Stale`], and what was read must not leave.
+    pub fn answer<T, E: From<Stale>>(
+        &self,
+        clock: &impl Clock,
+        read: impl FnOnce(&Serving) -> Result<T, E>,
+    ) -> Result<(T, Current), E> {
+        let serving = self.begin();
+        let answer = read(&serving)?;
+        Ok((answer, serving.finish(clock)?))
+    }
+
     /// Reads freshness, then the revision, then the rest that an answer begins with.
     ///
     /// Freshness first: a proof is published after the revision that it vouches for,

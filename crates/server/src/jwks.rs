@@ -10,7 +10,7 @@ use axum::{
 };
 use chancery_consensus::Consensus;
 use chancery_credential::Jwks;
-use chancery_revocation::Issuer;
+use chancery_revocation::{Issuer, Stale};
 
 use crate::clock::SystemClock;
 
@@ -22,11 +22,10 @@ pub(crate) fn routes(consensus: Consensus) -> Router {
 }
 
 async fn serve(State(consensus): State<Consensus>) -> Response {
-    let serving = consensus.view().begin();
-    let keys = consensus.view().issuers();
-    if serving.finish(&SystemClock).is_err() {
+    let view = consensus.view();
+    let Ok((keys, _)) = view.answer(&SystemClock, |_| Ok::<_, Stale>(view.issuers())) else {
         return stale();
-    }
+    };
     let max_age = consensus
         .directory()
         .settings()

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chancery_authority::{Actor, Command, Event, IssuerStanding, RequestId};
+use chancery_authority::{Actor, Command, Event, IssuerStanding, RequestId, State};
 use chancery_consensus::{Consensus, Missed, Proposal, Step};
 use chancery_credential::{EpochNumber, IssuerNumber};
 use chancery_revocation::{BootTime, Change, Clock};
@@ -24,7 +24,11 @@ const PROPOSAL_WAIT: Duration = Duration::from_secs(5);
 pub(crate) async fn keep(consensus: Consensus) {
     let mut events = consensus.events();
     let mut seen = Seen::default();
-    seen.catch_up(&consensus);
+    let catch_up = |seen: &mut Seen| {
+        let now = SystemClock::boot();
+        consensus.read_state(|state| seen.catch_up(state, now));
+    };
+    catch_up(&mut seen);
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -33,11 +37,15 @@ pub(crate) async fn keep(consensus: Consensus) {
             biased;
             step = events.next() => match step {
                 Err(Missed::Closed) => return,
-                step => seen.note(step, &consensus),
+                Ok(Step::Applied { events, .. }) => seen.note(&events, SystemClock::boot()),
+                Ok(Step::Replaced { .. }) | Err(Missed::Lagged(_)) => catch_up(&mut seen),
             },
             _ = look.tick() => {
                 if leads(&consensus) {
-                    for command in due(&consensus, &seen) {
+                    let now = SystemClock.now();
+                    let wall_ms = SystemClock::wall_ms();
+                    let commands = consensus.read_state(|state| due(state, &seen, wall_ms, now.boot));
+                    for command in commands {
                         carry_out(&consensus, command).await;
                     }
                 }
@@ -62,31 +70,25 @@ struct Seen {
 }
 
 impl Seen {
-    /// Steps from before this process count from now: later, never earlier.
-    fn catch_up(&mut self, consensus: &Consensus) {
-        let now = SystemClock.now().boot;
-        consensus.read_state(|state| {
-            let closed = state
-                .issuers()
-                .filter(|record| record.standing != IssuerStanding::Open);
-            let known: BTreeMap<_, _> = closed
-                .map(|record| record.number)
-                .map(|number| (number, self.closed.get(&number).copied().unwrap_or(now)))
-                .collect();
-            self.closed = known;
-            let newest = state.epoch().map(|epoch| epoch.number);
-            if self.epoch.map(|(epoch, _)| epoch) != newest {
-                self.epoch = newest.map(|epoch| (epoch, now));
-            }
-        });
+    /// Steps from before this process, and those that passed it by, count from now:
+    /// later, never earlier.
+    fn catch_up(&mut self, state: &State, now: BootTime) {
+        let closed = state
+            .issuers()
+            .filter(|record| record.standing != IssuerStanding::Open);
+        let known: BTreeMap<_, _> = closed
+            .map(|record| record.number)
+            .map(|number| (number, self.closed.get(&number).copied().unwrap_or(now)))
+            .collect();
+        self.closed = known;
+        let newest = state.epoch().map(|epoch| epoch.number);
+        if self.epoch.map(|(epoch, _)| epoch) != newest {
+            self.epoch = newest.map(|epoch| (epoch, now));
+        }
     }
 
-    fn note(&mut self, step: Result<Step, Missed>, consensus: &Consensus) {
-        let Ok(Step::Applied { events, .. }) = step else {
-            return self.catch_up(consensus);
-        };
-        let now = SystemClock.now().boot;
-        for event in events.iter() {
+    fn note(&mut self, events: &[Event], now: BootTime) {
+        for event in events {
             match event {
                 Event::View(
                     Change::IssuerRetired { number, .. } | Change::IssuerRevoked(number),
@@ -101,48 +103,51 @@ impl Seen {
             }
         }
     }
+
+    /// Whether an epoch was superseded at least `span` ago.
+    fn superseded(&self, epoch: EpochNumber, span: Duration, now: BootTime) -> bool {
+        let newer = self.epoch.filter(|(newest, _)| epoch < *newest);
+        newer
+            .and_then(|(_, opened)| now.since(opened))
+            .is_some_and(|passed| passed >= span)
+    }
+
+    /// Whether an issuer was closed at least `span` ago.
+    fn was_closed(&self, issuer: IssuerNumber, span: Duration, now: BootTime) -> bool {
+        let closed = self.closed.get(&issuer);
+        closed
+            .and_then(|closed| now.since(*closed))
+            .is_some_and(|passed| passed >= span)
+    }
 }
 
 /// What has to be done now.
-fn due(consensus: &Consensus, seen: &Seen) -> Vec<Command> {
-    let now = SystemClock.now().boot;
-    let wall_ms = SystemClock::wall_ms();
-    consensus.read_state(|state| {
-        let Some(settings) = state.settings() else {
-            return Vec::new();
-        };
-        let mut commands = Vec::new();
-        if wall_ms.saturating_sub(state.log_time_ms()) >= TICK_AFTER_MS {
-            commands.push(Command::Tick);
-        }
-        let expiry = Duration::from_millis(settings.issuer_expiry_ms());
-        // Twice the lead: a process that follows at all has switched by then.
-        let superseded = Duration::from_millis(settings.rotation_lead_ms().saturating_mul(2));
-        for record in state.issuers() {
-            let number = record.number;
-            match record.standing {
-                IssuerStanding::Open => {
-                    let passed = seen
-                        .epoch
-                        .filter(|(epoch, _)| record.epoch < *epoch)
-                        .and_then(|(_, opened)| now.since(opened));
-                    if passed.is_some_and(|passed| passed >= superseded) {
-                        commands.push(Command::RetireIssuer(number));
-                    }
-                }
-                IssuerStanding::Retired(_) | IssuerStanding::Revoked(_) => {
-                    let passed = seen
-                        .closed
-                        .get(&number)
-                        .and_then(|closed| now.since(*closed));
-                    if passed.is_some_and(|passed| passed >= expiry) {
-                        commands.push(Command::ExpireIssuer(number));
-                    }
-                }
+fn due(state: &State, seen: &Seen, wall_ms: u64, now: BootTime) -> Vec<Command> {
+    let Some(settings) = state.settings() else {
+        return Vec::new();
+    };
+    let mut commands = Vec::new();
+    if wall_ms.saturating_sub(state.log_time_ms()) >= TICK_AFTER_MS {
+        commands.push(Command::Tick);
+    }
+    let expiry = Duration::from_millis(settings.issuer_expiry_ms());
+    // Twice the lead: a process that follows at all has switched by then.
+    let follows = Duration::from_millis(settings.rotation_lead_ms().saturating_mul(2));
+    for record in state.issuers() {
+        let number = record.number;
+        match record.standing {
+            IssuerStanding::Open if seen.superseded(record.epoch, follows, now) => {
+                commands.push(Command::RetireIssuer(number));
             }
+            IssuerStanding::Retired(_) | IssuerStanding::Revoked(_)
+                if seen.was_closed(number, expiry, now) =>
+            {
+                commands.push(Command::ExpireIssuer(number));
+            }
+            _ => {}
         }
-        commands
-    })
+    }
+    commands
 }
 
 async fn carry_out(consensus: &Consensus, command: Command) {
@@ -172,3 +177,7 @@ async fn carry_out(consensus: &Consensus, command: Command) {
         Err(error) => warn!(?command, %error, "the keeper's command was not answered"),
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -34,6 +34,8 @@ mod routes;
 mod service;
 mod start;
 mod status;
+#[cfg(test)]
+mod story;
 pub mod tls;
 
 pub use config::{Config, ConfigError};

@@ -180,6 +180,10 @@ async fn run(
             error!(%reason, "the node stops: what it knows can be trusted no more");
             return Err(ServeError::Fatal(reason.to_string()));
         }
+        () = running.deserted.cancelled() => {
+            error!("the node stops: a task that runs as long as it does has ended");
+            return Err(ServeError::Fatal("a task of the node has ended".to_owned()));
+        }
     }
     running.drain().await;
     consensus.shutdown().await;
@@ -193,6 +197,9 @@ struct Running {
     stop_listener: CancellationToken,
     stop_issuer: CancellationToken,
     stop_rest: CancellationToken,
+    /// A task ended that runs as long as the node, by a panic perhaps: without it the
+    /// node is not what it says it is.
+    deserted: CancellationToken,
     listener: TaskTracker,
     issuer: TaskTracker,
     rest: TaskTracker,
@@ -212,6 +219,7 @@ impl Running {
             stop_listener: CancellationToken::new(),
             stop_issuer: CancellationToken::new(),
             stop_rest: CancellationToken::new(),
+            deserted: CancellationToken::new(),
             listener: TaskTracker::new(),
             issuer: TaskTracker::new(),
             rest: TaskTracker::new(),
@@ -250,20 +258,17 @@ impl Running {
             process,
             draw_seed,
         };
-        running
-            .issuer
-            .spawn_on(manager.run(running.stop_issuer.clone()), raft.handle());
+        let issuing = running.posted(manager.run(running.stop_issuer.clone()));
+        running.issuer.spawn_on(issuing, raft.handle());
         running.spawn(raft, keeper::keep(consensus.clone()));
         running.spawn(api, registry::ring(consensus.clone(), callers.clone()));
         running.spawn(api, routes::report_health(status, reporter));
         running.spawn(api, tls::follow_files(identity));
         let stop = running.stop_listener.clone();
-        running.listener.spawn_on(
-            async move {
-                let _drained = public.serve(routes, callers, stop).await;
-            },
-            api.handle(),
-        );
+        let listening = running.posted(async move {
+            let _drained = public.serve(routes, callers, stop).await;
+        });
+        running.listener.spawn_on(listening, api.handle());
         info!(api = %config.api_listen, peers = %config.peer_listen, "serving");
         Ok(running)
     }
@@ -271,15 +276,25 @@ impl Running {
     /// Runs until everything stops.
     fn spawn(&self, runtime: &Runtime, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop_rest.clone();
-        self.rest.spawn_on(
-            async move {
-                tokio::select! {
-                    () = task => {}
-                    () = stop.cancelled() => {}
-                }
-            },
-            runtime.handle(),
-        );
+        let until_stopped = self.posted(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        self.rest.spawn_on(until_stopped, runtime.handle());
+    }
+
+    /// The task, whose end is noticed however it comes about.
+    fn posted(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let post = self.deserted.clone().drop_guard();
+        async move {
+            let _post = post;
+            task.await;
+        }
     }
 
     async fn serve_admin(

@@ -45,7 +45,10 @@ impl NodeStatus {
     pub(crate) fn health(&self) -> Health {
         let view = self.consensus.view();
         let fresh = view.begin().finish(&SystemClock).is_ok();
-        let active = self.signer.active();
+        let active = self
+            .signer
+            .active()
+            .filter(|issuer| issuer.is_open_in(view));
         let lead = self
             .consensus
             .directory()

@@ -15,12 +15,18 @@ const FILE_MODE: u32 = 0o600;
 
 /// Makes a directory (and what leads to it) that only its owner enters; an existing one is kept and closed to others.
 pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    // Each name that is new stands in a parent of its own.
+    let new = path.ancestors().take_while(|ancestor| !ancestor.exists());
+    let parents: Vec<&Path> = new.filter_map(Path::parent).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(path)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(DIRECTORY_MODE)))
         .map_err(Error::io(path, "make the directory"))?;
+    for parent in parents {
+        sync_directory(parent)?;
+    }
     sync_directory(path.parent().unwrap_or(path))
 }
 

@@ -80,7 +80,7 @@ const SIZES: [(&str, Size); 4] = [
 ];
 
 /// Each at the least size that shows it.
-const MUTANTS: [(Mutant, Size, Promise); 20] = [
+const MUTANTS: [(Mutant, Size, Promise); 21] = [
     (Mutant::HolderRecordedAfterReadIndex, FOUNDER, FENCE),
     (Mutant::RecordShortened, SETTINGS, FENCE),
     (Mutant::TableNotBegun, FOUNDER, FENCE),
@@ -89,6 +89,7 @@ const MUTANTS: [(Mutant, Size, Promise); 20] = [
     (Mutant::BoundReadAfterRecord, SETTINGS, FENCE),
     (Mutant::ProofCountedFromReply, FOUNDER, FENCE),
     (Mutant::FreshnessSurvivesRestart, RESTARTED, FENCE),
+    (Mutant::ServesBeforeFirstProof, RESTARTED, FENCE),
     (Mutant::ReplyTakenByLaterProcess, RESTARTED, FENCE),
     (Mutant::PublishedBeforeApplied, FOUNDER, FENCE),
     (Mutant::AcknowledgedBeforeApplied, FOUNDER, FENCE),

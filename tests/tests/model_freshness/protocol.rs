@@ -36,6 +36,8 @@ pub enum Mutant {
     BoundReadAfterRecord,
     ProofCountedFromReply,
     FreshnessSurvivesRestart,
+    /// A process begins as if it had proved something.
+    ServesBeforeFirstProof,
     ReplyTakenByLaterProcess,
     PublishedBeforeApplied,
     AcknowledgedBeforeApplied,
@@ -259,7 +261,9 @@ impl Protocol {
     pub fn restart(&self, s: &mut State) -> Option<()> {
         s.process = Some(s.process + 1).filter(|p| *p < self.size.processes)?;
         (s.buried, s.applied) = (s.applied, 0);
-        if !self.is(FreshnessSurvivesRestart) {
+        if self.is(ServesBeforeFirstProof) {
+            s.fresh = LONG;
+        } else if !self.is(FreshnessSurvivesRestart) {
             s.fresh = 0;
         }
         if !self.is(ReplyTakenByLaterProcess) {

@@ -28,7 +28,7 @@ pub struct LogArgs {
         long,
         value_name = "FILTER",
         env = "CHANCERY_LOG",
-        default_value = "info,openraft=warn"
+        default_value = "info,openraft=error"
     )]
     log: String,
     /// In which form

@@ -11,6 +11,7 @@ use super::{
         self, read_entry, read_log_id, read_log_id_option, read_stored_membership, read_vote,
         required,
     },
+    scalar::array,
 };
 use crate::raft::{Entry, LogId, StoredMembership, Vote};
 
@@ -56,24 +57,31 @@ pub(crate) fn decode_log_id(bytes: Bytes) -> Result<LogId, Undecodable> {
     read_log_id(required(stored.log_id, "stored_log_id.log_id")?)
 }
 
-/// What is written beside the rows: the last applied entry and the last applied
-/// membership.
-pub(crate) fn encode_applied(last: Option<&LogId>, membership: &StoredMembership) -> Bytes {
+/// What is written beside the rows, in one batch with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppliedRecord {
+    pub(crate) last: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+    /// Of the state that the rows make.
+    pub(crate) digest: [u8; 32],
+}
+
+pub(crate) fn encode_applied(record: &AppliedRecord) -> Bytes {
     let applied = pb::Applied {
         version: VERSION,
-        last_applied: last.map(raft::log_id),
-        membership: Some(raft::stored_membership(membership)),
+        last_applied: record.last.as_ref().map(raft::log_id),
+        membership: Some(raft::stored_membership(&record.membership)),
+        state_digest: Bytes::copy_from_slice(&record.digest),
     };
     applied.encode_to_vec().into()
 }
 
-pub(crate) fn decode_applied(
-    bytes: Bytes,
-) -> Result<(Option<LogId>, StoredMembership), Undecodable> {
+pub(crate) fn decode_applied(bytes: Bytes) -> Result<AppliedRecord, Undecodable> {
     let applied = pb::Applied::decode(bytes)?;
     check_version("the applied record", applied.version)?;
-    Ok((
-        read_log_id_option(applied.last_applied)?,
-        read_stored_membership(applied.membership)?,
-    ))
+    Ok(AppliedRecord {
+        last: read_log_id_option(applied.last_applied)?,
+        membership: read_stored_membership(applied.membership)?,
+        digest: array("the state's digest", &applied.state_digest)?,
+    })
 }

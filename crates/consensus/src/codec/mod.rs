@@ -25,8 +25,8 @@ mod spec;
 
 pub(crate) use command::{command_digest, decode_stamped, encode_stamped};
 pub(crate) use disk::{
-    decode_applied, decode_entry, decode_log_id, decode_vote, encode_applied, encode_entry,
-    encode_log_id, encode_vote,
+    AppliedRecord, decode_applied, decode_entry, decode_log_id, decode_vote, encode_applied,
+    encode_entry, encode_log_id, encode_vote,
 };
 pub(crate) use outcome::{decode_outcome, decode_proposal, encode_outcome, encode_proposal};
 pub(crate) use row::{decode_row, encode_key, encode_row};

@@ -12,6 +12,7 @@ use super::{
         entry, log_id, read_entry, read_log_id, read_log_id_option, read_stored_membership,
         read_vote, required, stored_membership, vote,
     },
+    scalar::{array, bytes},
 };
 use crate::raft::{SnapshotMeta, Types, Vote};
 
@@ -168,17 +169,26 @@ pub(crate) fn read_transferred(
     })
 }
 
-pub(crate) fn snapshot_header(leader: &Vote, meta: &SnapshotMeta) -> pb::SnapshotHeader {
+/// What a snapshot is of.
+pub(crate) struct SnapshotHead {
+    pub(crate) vote: Vote,
+    pub(crate) meta: SnapshotMeta,
+    /// Of the state that its rows make.
+    pub(crate) digest: [u8; 32],
+}
+
+pub(crate) fn snapshot_header(head: &SnapshotHead) -> pb::SnapshotHeader {
     pb::SnapshotHeader {
-        vote: Some(vote(leader)),
-        last_log_id: meta.last_log_id.as_ref().map(log_id),
-        membership: Some(stored_membership(&meta.last_membership)),
+        vote: Some(vote(&head.vote)),
+        last_log_id: head.meta.last_log_id.as_ref().map(log_id),
+        membership: Some(stored_membership(&head.meta.last_membership)),
+        state_digest: bytes(&head.digest),
     }
 }
 
 pub(crate) fn read_snapshot_header(
     header: pb::SnapshotHeader,
-) -> Result<(Vote, SnapshotMeta), Undecodable> {
+) -> Result<SnapshotHead, Undecodable> {
     let meta = SnapshotMeta {
         // A snapshot of nothing is never sent.
         last_log_id: Some(read_log_id(required(
@@ -187,5 +197,9 @@ pub(crate) fn read_snapshot_header(
         )?)?),
         last_membership: read_stored_membership(header.membership)?,
     };
-    Ok((read_vote(header.vote)?, meta))
+    Ok(SnapshotHead {
+        vote: read_vote(header.vote)?,
+        meta,
+        digest: array("the state's digest", &header.state_digest)?,
+    })
 }

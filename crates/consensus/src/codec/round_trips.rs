@@ -9,10 +9,10 @@ use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use prost::Message as _;
 
 use super::{
-    Undecodable, VERSION, command_digest, decode_applied, decode_entry, decode_log_id,
-    decode_outcome, decode_proposal, decode_row, decode_stamped, decode_vote, encode_applied,
-    encode_entry, encode_key, encode_log_id, encode_outcome, encode_proposal, encode_row,
-    encode_stamped, encode_vote, samples,
+    AppliedRecord, Undecodable, VERSION, command_digest, decode_applied, decode_entry,
+    decode_log_id, decode_outcome, decode_proposal, decode_row, decode_stamped, decode_vote,
+    encode_applied, encode_entry, encode_key, encode_log_id, encode_outcome, encode_proposal,
+    encode_row, encode_stamped, encode_vote, samples,
 };
 use crate::{
     command::EncodedCommand,
@@ -145,9 +145,10 @@ proptest! {
     fn positions_are_read_back(
         last in proptest::option::of(log_id()),
         membership in stored_membership(),
+        digest in any::<[u8; 32]>(),
     ) {
-        let read = decode_applied(encode_applied(last.as_ref(), &membership)).unwrap();
-        prop_assert_eq!(read, (last, membership));
+        let record = AppliedRecord { last, membership, digest };
+        prop_assert_eq!(decode_applied(encode_applied(&record)).unwrap(), record);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::{
 
 use chancery_credential::{NodeNumber, Revision};
 use openraft::{alias::WatchReceiverOf, async_runtime::watch::WatchReceiver};
+use parking_lot::RwLock;
 
 use crate::{
     peer_record::PeerRecord,
-    raft::{Metrics, StoredMembership, Types},
+    raft::{LogId, Metrics, StoredMembership, Types},
 };
 
 /// The nodes that this node was told of in its admission file.
@@ -19,19 +20,33 @@ pub struct Admission {
     /// Number and record of each peer that the operator named.
     pub peers: Vec<(NodeNumber, PeerRecord)>,
     /// The revision that the file was made at. Its peers count beside the members
-    /// as long as this node's own membership is older: a node that replays the log
-    /// from its beginning, or that was away for long, comes by memberships that do
-    /// not know those who lead now.
+    /// if this node's own membership is older when it starts: it replays the log
+    /// from its beginning, or was away for long, and comes by memberships that do not
+    /// know those who lead now.
     pub as_of: Revision,
 }
 
+/// Somebody whom this node's own log does not know as a member yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    number: NodeNumber,
+    record: PeerRecord,
+    /// An admission file does not say who votes: there everybody does.
+    votes: bool,
+}
+
+/// At most so many are kept, whatever peers tell.
+const MOST_TOLD: usize = 1024;
+
 /// The pinned keys: those of the effective membership, the uncommitted one
-/// included, and those that a newer [`Admission`] names.
+/// included, and of whom this node was told beside it, by its admission file and by
+/// peers, until it has proved itself fresh: from then on its own log says who is a
+/// member, and nobody's word has to stand for it.
 ///
 /// It is asked at each handshake and again at each request, so that a node that
 /// leaves the membership is out on connections that it had.
 pub(crate) struct PeerBook {
-    admission: Admission,
+    told: RwLock<Vec<Told>>,
     /// What the state machine had applied when this process started.
     at_start: Arc<StoredMembership>,
     metrics: OnceLock<WatchReceiverOf<Types, Metrics>>,
@@ -39,14 +54,25 @@ pub(crate) struct PeerBook {
 
 impl fmt::Debug for PeerBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PeerBook(admitted {})", self.admission.peers.len())
+        write!(f, "PeerBook(told of {})", self.told.read().len())
     }
 }
 
 impl PeerBook {
     pub(crate) fn new(admission: Admission, at_start: StoredMembership) -> Self {
+        let is_older = |changed: LogId| changed.index < admission.as_of.0;
+        let admitted = if at_start.log_id().is_none_or(is_older) {
+            admission.peers
+        } else {
+            Vec::new()
+        };
+        let told = admitted.into_iter().map(|(number, record)| Told {
+            number,
+            record,
+            votes: true,
+        });
         Self {
-            admission,
+            told: RwLock::new(told.collect()),
             at_start: Arc::new(at_start),
             metrics: OnceLock::new(),
         }
@@ -69,30 +95,80 @@ impl PeerBook {
             .find(|(_, record)| record.peer_public_key == spki)
             .map(|(number, _)| NodeNumber(*number));
         member.or_else(|| {
-            let admitted = self.admitted(&membership)?;
-            let (number, _) = admitted.iter().find(|(_, r)| r.peer_public_key == spki)?;
+            let told = self.told.read();
+            let told = told
+                .iter()
+                .find(|told| told.record.peer_public_key == spki)?;
             // A number that the membership gives to another key is that key's alone.
-            membership.get_node(&number.0).is_none().then_some(*number)
+            let known = membership.get_node(&told.number.0);
+            known.is_none().then_some(told.number)
         })
     }
 
     /// Where a peer is reached and which key it must prove.
     pub(crate) fn record_of(&self, number: NodeNumber) -> Option<PeerRecord> {
-        let membership = self.membership();
-        membership.get_node(&number.0).cloned().or_else(|| {
-            let admitted = self.admitted(&membership)?;
-            admitted
-                .iter()
-                .find(|(n, _)| *n == number)
-                .map(|(_, record)| record.clone())
+        let member = self.membership().get_node(&number.0).cloned();
+        member.or_else(|| {
+            let told = self.told.read();
+            // The latest word on it.
+            let told = told.iter().rev().find(|told| told.number == number)?;
+            Some(told.record.clone())
         })
     }
 
-    fn admitted(&self, membership: &StoredMembership) -> Option<&[(NodeNumber, PeerRecord)]> {
-        let older = membership
-            .log_id()
-            .is_none_or(|changed| changed.index < self.admission.as_of.0);
-        older.then_some(self.admission.peers.as_slice())
+    /// Whether `number` may be led by: only a voter is ever elected. One that this
+    /// node knows as a learner, because it was away meanwhile, is introduced first.
+    pub(crate) fn may_lead(&self, number: NodeNumber) -> bool {
+        self.membership().voter_ids().any(|voter| voter == number.0)
+            || (self.told.read().iter()).any(|told| told.number == number && told.votes)
+    }
+
+    /// Everybody who counts, this node itself too.
+    pub(crate) fn all(&self) -> Vec<(NodeNumber, PeerRecord)> {
+        let membership = self.membership();
+        let members = membership
+            .nodes()
+            .map(|(number, record)| (NodeNumber(*number), record.clone()));
+        let told = self.told.read();
+        let others = told
+            .iter()
+            .filter(|told| membership.get_node(&told.number.0).is_none())
+            .map(|told| (told.number, told.record.clone()));
+        members.chain(others).collect()
+    }
+
+    /// Takes in what a peer that counts says of its membership. It grants that peer
+    /// nothing: who counts could have sent entries that say the same. What several
+    /// say counts together, so that one that lies keeps out no other.
+    ///
+    /// Gives whether it was news.
+    pub(crate) fn introduce(&self, membership: &StoredMembership) -> bool {
+        let own = self.membership();
+        let is_voter =
+            |of: &StoredMembership, number: u64| of.voter_ids().any(|voter| voter == number);
+        let mut told = self.told.write();
+        let before = told.len();
+        for (number, record) in membership.nodes() {
+            let votes = is_voter(membership, *number);
+            let news = Told {
+                number: NodeNumber(*number),
+                record: record.clone(),
+                votes,
+            };
+            let promoted = votes && !is_voter(&own, *number);
+            let known = own.get_node(number) == Some(record) && !promoted;
+            if !known && !told.contains(&news) && told.len() < MOST_TOLD {
+                told.push(news);
+            }
+        }
+        told.len() > before
+    }
+
+    /// This node has proved itself fresh: it has caught up with who leads.
+    pub(crate) fn forget_told(&self) {
+        if !self.told.read().is_empty() {
+            self.told.write().clear();
+        }
     }
 
     /// Raft tells of none until its core has started: until then, the one at start.
@@ -180,6 +256,55 @@ mod tests {
         assert_eq!(known(&left_alone), [1, 2]);
         let readmitted = PeerBook::new(admission(90, &[4, 5]), far_behind);
         assert_eq!(known(&readmitted), [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn a_peer_introduces_those_who_came_meanwhile() {
+        let book = PeerBook::new(Admission::default(), membership(7, &[1, 2]));
+        assert!(!book.introduce(&membership(6, &[1, 2])), "no news");
+        assert!(book.introduce(&membership(30, &[1, 2, 4])));
+        assert_eq!(known(&book), [1, 2, 4]);
+        assert!(!book.introduce(&membership(30, &[1, 2, 4])), "no news");
+        assert_eq!(book.all().len(), 3);
+        book.forget_told();
+        assert_eq!(known(&book), [1, 2], "its own log says who is a member now");
+    }
+
+    #[test]
+    fn a_peer_that_lies_keeps_out_no_other() {
+        let book = PeerBook::new(Admission::default(), membership(7, &[1, 2]));
+        let mut lie = record(4);
+        lie.peer_public_key = record(5).peer_public_key;
+        let voters = BTreeSet::from([1, 4]);
+        let nodes = BTreeMap::from([(1, record(1)), (4, lie)]);
+        let lying = Membership::new(vec![voters], nodes).unwrap();
+        let at = *membership(u64::MAX - 1, &[1]).log_id();
+        assert!(book.introduce(&StoredMembership::new(at, lying)));
+        assert!(book.introduce(&membership(30, &[1, 2, 4])));
+        assert_eq!(
+            book.number_of(&record(4).peer_public_key),
+            Some(NodeNumber(4))
+        );
+        assert_eq!(book.record_of(NodeNumber(4)), Some(record(4)));
+    }
+
+    #[test]
+    fn who_is_known_as_a_learner_leads_nobody() {
+        let nodes: BTreeMap<u64, PeerRecord> = (1..=3).map(|n| (n, record(n))).collect();
+        let with_voters = |voters: &[u64]| {
+            let voters: BTreeSet<u64> = voters.iter().copied().collect();
+            let members = Membership::new(vec![voters], nodes.clone()).unwrap();
+            StoredMembership::new(*membership(7, &[1]).log_id(), members)
+        };
+        let book = PeerBook::new(Admission::default(), with_voters(&[1]));
+        assert!(book.may_lead(NodeNumber(1)));
+        assert!(!book.may_lead(NodeNumber(2)), "a learner");
+        assert!(!book.may_lead(NodeNumber(4)), "nobody");
+        assert!(book.introduce(&with_voters(&[1, 2])), "promoted meanwhile");
+        assert!(book.may_lead(NodeNumber(2)));
+        assert!(!book.may_lead(NodeNumber(3)));
+        let joining = PeerBook::new(admission(3, &[1, 2]), StoredMembership::default());
+        assert!(joining.may_lead(NodeNumber(2)), "the file names who may");
     }
 
     #[test]

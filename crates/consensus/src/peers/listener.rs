@@ -2,6 +2,7 @@
 //! number, and to each connection the number that its key proved.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +14,7 @@ use futures::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,7 +27,8 @@ use super::{
 
 /// How long a handshake may take; a peer needs one round trip and one signature.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
-/// Handshakes in flight: strangers can hold these, and only these.
+/// Handshakes in flight. One more ends the oldest: who does not finish holds nobody
+/// up, and a peer has finished long before so many came after it.
 const HANDSHAKES: usize = 64;
 /// Established connections; a peer opens three.
 const CONNECTIONS: usize = 256;
@@ -134,13 +136,10 @@ async fn accept(
     stopping: watch::Receiver<bool>,
     sender: mpsc::Sender<std::io::Result<PeerConnection>>,
 ) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut shaking = JoinSet::new();
+    let mut tasks = JoinSet::new();
+    let mut shaking: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(turn) = handshakes.clone().acquire_owned().await else {
-            return;
-        };
         let connection = match transport.accept().await {
             Ok(connection) => connection,
             Err(error) => {
@@ -151,8 +150,14 @@ async fn accept(
         };
         let (acceptor, sender, places) = (acceptor.clone(), sender.clone(), places.clone());
         let hangup = hangup(stopping.clone());
-        shaking.spawn(async move {
-            let _turn = turn;
+        while tasks.try_join_next().is_some() {}
+        shaking.retain(|handshake| !handshake.is_finished());
+        if shaking.len() >= HANDSHAKES
+            && let Some(oldest) = shaking.pop_front()
+        {
+            oldest.abort();
+        }
+        shaking.push_back(tasks.spawn(async move {
             let Some(stream) = shake(acceptor, connection).await else {
                 return;
             };
@@ -171,8 +176,7 @@ async fn accept(
             };
             // The receiver is gone only when the listener is shutting down.
             let _ = sender.send(Ok(connection)).await;
-        });
-        while shaking.try_join_next().is_some() {}
+        }));
     }
 }
 

@@ -3,25 +3,29 @@
 
 use std::io;
 
-use chancery_storage::{FinishedState, Row, StagedState, StateStore, Tally};
+use chancery_credential::Lineage;
+use chancery_storage::{Row, StagedState, StateStore, Tally};
 use chancery_wire::peer as pb;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 
 use crate::{
-    codec::peer as codec,
-    raft::{Snapshot, SnapshotMeta, Vote},
-    state_machine::{SnapshotSource, applied_of},
+    codec::{AppliedRecord, peer as codec},
+    raft::{Snapshot, Vote},
+    state_machine::{Received, SnapshotSource, applied_of},
 };
 
-/// Reads a whole snapshot from a peer that was identified already.
+/// Reads a whole snapshot from a peer that was identified already; `may_send` says
+/// whether it may, with the vote that it comes with.
 ///
 /// # Errors
-/// Chunks out of order, of another sender or missing, and a disk that fails: then
+/// What `may_send` says. Chunks out of order, of another sender or missing, and a disk that fails: then
 /// the rows that came are thrown away.
 pub(crate) async fn receive(
     store: StateStore,
+    lineage: Lineage,
     from: u64,
+    may_send: impl Fn(&Vote) -> Result<(), Status>,
     chunks: impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin,
 ) -> Result<(Vote, Snapshot), Status> {
     use pb::snapshot_chunk::Part;
@@ -36,8 +40,9 @@ pub(crate) async fn receive(
     let Some(Part::Header(header)) = next(&mut parts).await? else {
         return Err(out_of_order("a snapshot begins with its header"));
     };
-    let (vote, meta) = codec::read_snapshot_header(header)
+    let head = codec::read_snapshot_header(header)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    may_send(&head.vote)?;
     let mut staged = blocking(move || Ok(store.stage()?)).await?;
     loop {
         match next(&mut parts).await? {
@@ -46,9 +51,14 @@ pub(crate) async fn receive(
                 if next(&mut parts).await?.is_some() {
                     return Err(out_of_order("a snapshot ends with its trailer"));
                 }
-                let finished = finish(staged, &meta, &trailer).await?;
-                let snapshot = SnapshotSource::Received(Box::new(finished));
-                return Ok((vote, Snapshot { meta, snapshot }));
+                let received = finish(staged, &head, &trailer, lineage).await?;
+                // It took a while: whoever has lost its standing meanwhile is not followed.
+                may_send(&head.vote)?;
+                let snapshot = Snapshot {
+                    meta: head.meta,
+                    snapshot: SnapshotSource::Received(Box::new(received)),
+                };
+                return Ok((head.vote, snapshot));
             }
             Some(Part::Header(_)) => return Err(out_of_order("a snapshot has one header")),
             None => return Err(out_of_order("a snapshot ends with its trailer")),
@@ -92,22 +102,30 @@ async fn push(mut staged: StagedState, rows: pb::SnapshotRows) -> Result<StagedS
 
 async fn finish(
     staged: StagedState,
-    meta: &SnapshotMeta,
+    head: &codec::SnapshotHead,
     trailer: &pb::SnapshotTrailer,
-) -> Result<FinishedState, Status> {
+    lineage: Lineage,
+) -> Result<Received, Status> {
     let digest: [u8; 32] = trailer
         .sha256
         .as_ref()
         .try_into()
         .map_err(|_| out_of_order("a snapshot's digest has 32 bytes"))?;
-    let (applied, tally) = (
-        applied_of(meta),
-        Tally {
-            rows: trailer.rows,
-            digest,
-        },
-    );
-    blocking(move || Ok(staged.finish(applied, &tally)?)).await
+    let tally = Tally {
+        rows: trailer.rows,
+        digest,
+    };
+    let applied = applied_of(&AppliedRecord {
+        last: head.meta.last_log_id,
+        membership: head.meta.last_membership.clone(),
+        digest: head.digest,
+    });
+    let meta = head.meta.clone();
+    blocking(move || {
+        let finished = staged.finish(applied, &tally)?;
+        Ok(Received::read(finished, &meta, lineage)?)
+    })
+    .await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -115,6 +133,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Status> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(
+            Status::invalid_argument(format!("the snapshot is of no use here: {error}")),
+        ),
         Ok(Err(error)) => Err(Status::internal(error.to_string())),
         Err(error) => Err(Status::internal(error.to_string())),
     }

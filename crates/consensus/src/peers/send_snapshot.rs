@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::dialer::PeerClient;
 use crate::{
-    codec::{Undecodable, peer as codec, raft::read_vote},
+    codec::{Undecodable, decode_applied, peer as codec, raft::read_vote},
     raft::{Snapshot, Types, Vote},
     state_machine::{SnapshotSource, StateMachine, next_chunk},
 };
@@ -54,10 +54,13 @@ pub(crate) async fn send(
     let SnapshotSource::Image(image, machine) = snapshot.snapshot else {
         return Err(SendError::NotAnImage);
     };
-    let header = chunk(
-        own,
-        pb::snapshot_chunk::Part::Header(codec::snapshot_header(&vote, &snapshot.meta)),
-    );
+    let head = codec::SnapshotHead {
+        vote,
+        meta: snapshot.meta,
+        digest: decode_applied(image.applied().meta.clone())?.digest,
+    };
+    let header = pb::snapshot_chunk::Part::Header(codec::snapshot_header(&head));
+    let header = chunk(own, header);
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
         read(own, header, &image, &sender).or_else(|error| renew(&machine, &image, &error))

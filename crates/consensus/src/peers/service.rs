@@ -8,6 +8,7 @@ use chancery_credential::NodeNumber;
 use chancery_storage::StateStore;
 use chancery_wire::peer::{self as pb, peer_service_server::PeerService};
 use futures::{Stream, StreamExt, TryStreamExt};
+use openraft::async_runtime::watch::WatchReceiver as _;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
@@ -19,7 +20,7 @@ use crate::{
     membership::{ChangeError, Members, MembershipChange},
     outcome::ProposeError,
     propose::{Forwarded, Proposer},
-    raft::Raft,
+    raft::{Raft, Vote},
     release::Hold,
 };
 
@@ -75,6 +76,36 @@ fn claims(proved: NodeNumber, claimed: u64) -> Result<(), Status> {
     }
 }
 
+/// Raft believes that a vote is of whom it names, and that this one was elected or
+/// stands for election. So it must name who sends it, and that must be a voter: a
+/// learner, or a peer in another's name, is nobody to follow.
+fn speaks_for_itself(book: &PeerBook, from: NodeNumber, vote: &Vote) -> Result<(), Status> {
+    let named = vote.leader_id.node_id;
+    if named != from.0 {
+        return Err(Status::permission_denied(format!(
+            "node {from} brings a vote of node {named}"
+        )));
+    }
+    if book.may_lead(from) {
+        Ok(())
+    } else {
+        Err(Status::permission_denied(format!(
+            "node {from} is no voter, as far as this node knows, so it cannot lead"
+        )))
+    }
+}
+
+/// Entries and snapshots come from leaders only.
+fn is_elected(vote: &Vote) -> Result<(), Status> {
+    if vote.committed {
+        Ok(())
+    } else {
+        Err(Status::invalid_argument(
+            "a candidate's vote, where only a leader's will do",
+        ))
+    }
+}
+
 fn invalid(error: codec::Undecodable) -> Status {
     Status::invalid_argument(error.to_string())
 }
@@ -101,8 +132,12 @@ impl PeerService for Peers {
             .into_inner()
             .map(move |request| {
                 let request = request?;
-                claims(proved(&book, key.clone())?, request.from)?;
-                peer_codec::read_append(request).map_err(invalid)
+                let from = proved(&book, key.clone())?;
+                claims(from, request.from)?;
+                let request = peer_codec::read_append(request).map_err(invalid)?;
+                is_elected(&request.vote)?;
+                speaks_for_itself(&book, from, &request.vote)?;
+                Ok(request)
             })
             .map_err(move |status| *refusal.lock() = Some(status))
             .take_while(|request| futures::future::ready(request.is_ok()))
@@ -121,8 +156,9 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        sender(&self.book, &request, request.get_ref().from)?;
+        let from = sender(&self.book, &request, request.get_ref().from)?;
         let request = peer_codec::read_vote_request(request.into_inner()).map_err(invalid)?;
+        speaks_for_itself(&self.book, from, &request.vote)?;
         let response = self.raft.vote(request).await.map_err(stopped)?;
         Ok(Response::new(peer_codec::voted(&response)))
     }
@@ -131,8 +167,9 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        sender(&self.book, &request, request.get_ref().from)?;
+        let from = sender(&self.book, &request, request.get_ref().from)?;
         let request = peer_codec::read_vote_request(request.into_inner()).map_err(invalid)?;
+        speaks_for_itself(&self.book, from, &request.vote)?;
         let response = self.raft.pre_vote(request).await.map_err(stopped)?;
         Ok(Response::new(peer_codec::voted(&response)))
     }
@@ -141,8 +178,9 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::TransferLeaderRequest>,
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
-        sender(&self.book, &request, request.get_ref().from)?;
+        let from = sender(&self.book, &request, request.get_ref().from)?;
         let request = peer_codec::read_transfer(request.into_inner()).map_err(invalid)?;
+        speaks_for_itself(&self.book, from, request.from_leader())?;
         let response = self
             .raft
             .handle_transfer_leader(request)
@@ -155,13 +193,20 @@ impl PeerService for Peers {
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::SnapshotResponse>, Status> {
-        let from = proved(&self.book, proved_key(&request)?)?;
+        let key = proved_key(&request)?;
+        let from = proved(&self.book, key.clone())?;
         let _turn = self.receiving.try_acquire().map_err(|_| {
             Status::resource_exhausted("another snapshot is being received; try again")
         })?;
         let chunks = request.into_inner();
+        let may_send = |vote: &Vote| {
+            proved(&self.book, key.clone())?;
+            is_elected(vote)?;
+            speaks_for_itself(&self.book, from, vote)
+        };
+        let (store, lineage) = (self.store.clone(), self.prover.published.view.lineage());
         let (vote, snapshot) =
-            receive_snapshot::receive(self.store.clone(), from.0, chunks).await?;
+            receive_snapshot::receive(store, lineage, from.0, may_send, chunks).await?;
         tracing::info!(%from, meta = %snapshot.meta, "a snapshot was received");
         let response = self
             .raft
@@ -244,6 +289,19 @@ impl PeerService for Peers {
         };
         Ok(Response::new(pb::ChangeMembershipResponse {
             outcome: Some(outcome),
+        }))
+    }
+
+    async fn introduce(
+        &self,
+        request: Request<pb::IntroduceRequest>,
+    ) -> Result<Response<pb::IntroduceResponse>, Status> {
+        sender(&self.book, &request, request.get_ref().from)?;
+        let metrics = self.raft.metrics();
+        // The effective one: keys and voters count from when they are appended.
+        let membership = metrics.borrow_watched().membership_config.clone();
+        Ok(Response::new(pb::IntroduceResponse {
+            membership: Some(raft_codec::stored_membership(&membership)),
         }))
     }
 }

@@ -5,15 +5,15 @@ use std::io;
 
 use chancery_authority::{Answer, Event, State};
 use chancery_credential::Revision;
-use chancery_storage::{Applied, RowWrite};
+use chancery_storage::RowWrite;
 use openraft::{
     EntryPayload,
     storage::{ApplyResponder, EntryResponder},
 };
 
-use super::StateMachine;
+use super::{StateMachine, load::check_lineage, snapshot::applied_of};
 use crate::{
-    codec::{decode_stamped, encode_applied, encode_key, encode_row},
+    codec::{AppliedRecord, decode_stamped, encode_key, encode_row},
     command::EncodedCommand,
     outcome::Outcome,
     published::{EntryEvents, Position},
@@ -31,7 +31,7 @@ impl StateMachine {
         let mut entries = Vec::new();
         let mut answers = Vec::new();
         let mut position = self.published.position.read().clone();
-        let rows = {
+        let (rows, digest) = {
             let mut state = self.published.state.write();
             for (entry, responder) in batch {
                 let revision = Revision(entry.log_id.index);
@@ -49,33 +49,25 @@ impl StateMachine {
                 position.last = Some(entry.log_id);
                 answers.extend(responder.map(|responder| (responder, reply)));
             }
-            changed_rows(&mut state)
+            (changed_rows(&mut state), state.digest())
         };
-        self.finish(position, rows, entries, answers)
+        let record = AppliedRecord {
+            last: position.last,
+            membership: position.membership.clone(),
+            digest,
+        };
+        self.store.write(rows, applied_of(&record))?;
+        self.publish(position, entries, answers);
+        Ok(())
     }
 
-    fn finish(
-        &self,
-        position: Position,
-        rows: Vec<RowWrite>,
-        entries: Vec<EntryEvents>,
-        answers: Answers,
-    ) -> io::Result<()> {
+    fn publish(&self, position: Position, entries: Vec<EntryEvents>, answers: Answers) {
         let through = position.last.map_or(0, |last| last.index);
-        let meta = encode_applied(position.last.as_ref(), &position.membership);
-        self.store.write(
-            rows,
-            Applied {
-                index: through,
-                meta,
-            },
-        )?;
         *self.published.position.write() = position;
         self.published.publish(Revision(through), entries);
         for (responder, reply) in answers {
             responder.send(reply);
         }
-        Ok(())
     }
 
     fn carry_out(
@@ -102,7 +94,7 @@ impl StateMachine {
                 verdict: Err(rejection),
             },
         };
-        self.check_lineage(state)?;
+        check_lineage(state, self.lineage)?;
         Ok(Reply::Outcome(outcome))
     }
 
@@ -112,20 +104,10 @@ impl StateMachine {
         if self.flushed.is_none() || revision.0 == next {
             return Ok(());
         }
-        Err(super::load::damaged(&format_args!(
-            "entry {next} is missing before entry {revision}"
-        )))
-    }
-
-    /// A log that was begun under another lineage than this node was admitted to
-    /// is not its log.
-    fn check_lineage(&self, state: &State) -> io::Result<()> {
-        match state.lineage() {
-            Some(born) if born != self.lineage => {
-                Err(super::load::other_lineage(self.lineage, born))
-            }
-            _ => Ok(()),
-        }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("entry {next} is missing before entry {revision}: this node's log is damaged"),
+        ))
     }
 }
 

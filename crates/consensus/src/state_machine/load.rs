@@ -1,72 +1,103 @@
-//! Reading the state back from its rows, at start and after a snapshot.
+//! Reading a state from its rows: at start, and from a snapshot before it takes the
+//! place of the state that is in force.
 
 use std::io;
 
 use chancery_authority::{State, Table};
 use chancery_credential::Lineage;
-use chancery_storage::StateStore;
+use chancery_storage::{Applied, Rows};
 
 use crate::{
-    codec::{decode_applied, decode_row},
+    codec::{AppliedRecord, Undecodable, decode_applied, decode_row},
     published::Position,
 };
 
-/// The state on disk and how far it has come.
-///
-/// # Errors
-/// Rows that this build cannot read or that do not hold together, another lineage,
-/// a failing disk.
-pub(crate) fn load(store: &StateStore, lineage: Lineage) -> io::Result<(State, Position)> {
-    let mut state = State::default();
-    for table in Table::ALL {
-        for row in store.scan(table as u8) {
-            state.load_row(decode_row(row?.value)?);
-        }
-    }
-    let position = match store.applied() {
-        None => Position::default(),
-        Some(applied) => {
-            let (last, membership) = decode_applied(applied.meta)?;
-            Position { last, membership }
-        }
-    };
-    check(&state, &position, lineage)?;
-    Ok((state, position))
+/// A state, and how far it has come.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    pub(crate) position: Position,
 }
 
-fn check(state: &State, position: &Position, lineage: Lineage) -> io::Result<()> {
-    state.validate().map_err(|broken| damaged(&broken))?;
-    let (rows, record) = (
-        state.revision().0,
-        position.last.map_or(0, |last| last.index),
-    );
-    if rows != record {
-        return Err(damaged(&format_args!(
-            "rows of revision {rows}, a record of {record}"
-        )));
+/// Rows that are no state of this cluster that this build can serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    #[error(transparent)]
+    Undecodable(#[from] Undecodable),
+    /// Passing it over would be to forget what stands in it.
+    #[error(
+        "there are rows of table {0}, which this build does not know: upgrade this node to the \
+         build that the rest of the cluster runs"
+    )]
+    UnknownTable(u8),
+    #[error("the state does not hold together: {0}")]
+    Incoherent(String),
+    #[error(
+        "this node was admitted to lineage {own}, and the state is of lineage {found}: use the \
+         directory and the admission that belong together"
+    )]
+    OtherLineage { own: Lineage, found: Lineage },
+}
+
+impl From<Unfit> for io::Error {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Disk(error) => error,
+            unfit => Self::new(io::ErrorKind::InvalidData, unfit),
+        }
     }
+}
+
+/// Reads all rows, and sees that they are what the record beside them says.
+pub(crate) fn load(
+    rows: Rows,
+    applied: Option<Applied>,
+    lineage: Lineage,
+) -> Result<Loaded, Unfit> {
+    let mut state = State::default();
+    for row in rows {
+        let row = row.map_err(io::Error::from)?;
+        if !Table::ALL.iter().any(|table| *table as u8 == row.table) {
+            return Err(Unfit::UnknownTable(row.table));
+        }
+        state.load_row(decode_row(row.value)?);
+    }
+    let record = applied
+        .map(|applied| decode_applied(applied.meta))
+        .transpose()?;
+    check(&state, record.as_ref(), lineage)?;
+    let position = record.map_or_else(Position::default, |record| Position {
+        last: record.last,
+        membership: record.membership,
+    });
+    Ok(Loaded { state, position })
+}
+
+fn check(state: &State, record: Option<&AppliedRecord>, lineage: Lineage) -> Result<(), Unfit> {
+    let incoherent = |why: String| Err(Unfit::Incoherent(why));
+    if let Err(broken) = state.validate() {
+        return incoherent(broken.to_string());
+    }
+    let rows = state.revision().0;
+    let recorded = record
+        .and_then(|record| record.last)
+        .map_or(0, |last| last.index);
+    if rows != recorded {
+        return incoherent(format!("rows of revision {rows}, a record of {recorded}"));
+    }
+    if record.is_some_and(|record| record.digest != state.digest()) {
+        return incoherent("rows are missing, or are not those that were written".into());
+    }
+    check_lineage(state, lineage)
+}
+
+/// A log that was begun under another lineage than this node was admitted to is not
+/// its log.
+pub(super) fn check_lineage(state: &State, own: Lineage) -> Result<(), Unfit> {
     match state.lineage() {
-        Some(born) if born != lineage => Err(other_lineage(lineage, born)),
+        Some(found) if found != own => Err(Unfit::OtherLineage { own, found }),
         _ => Ok(()),
     }
-}
-
-pub(super) fn damaged(what: &dyn std::fmt::Display) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!(
-            "the state does not hold together ({what}): the disk is damaged; remove this node \
-             and admit it anew"
-        ),
-    )
-}
-
-pub(super) fn other_lineage(own: Lineage, found: Lineage) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!(
-            "this node was admitted to lineage {own}, and the state is of lineage {found}: use \
-             the admission file and the data directory of one cluster"
-        ),
-    )
 }

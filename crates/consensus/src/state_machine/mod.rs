@@ -29,8 +29,8 @@ use crate::{
     release::Hold,
 };
 
-pub(crate) use load::load;
-pub(crate) use snapshot::{SnapshotSource, applied_of, next_chunk};
+pub(crate) use load::{Loaded, Unfit, load};
+pub(crate) use snapshot::{Received, SnapshotSource, applied_of, next_chunk};
 
 /// Entries that go to disk in one batch, at most: enough to share the write,
 /// few enough to be published soon.
@@ -51,7 +51,10 @@ pub(crate) struct StateMachine {
 }
 
 impl StateMachine {
-    /// Over a state that [`load`] has read.
+    /// Over a state that [`load`] has read. An image from before `not_before` is
+    /// none: the log has forgotten what follows it, so it would bring nobody up.
+    /// A crash between the installation of a snapshot and the making of an image of
+    /// it leaves one, and Raft makes another for it.
     ///
     /// Without `flushed` entries are applied although no log holds them, which only
     /// openraft's own storage tests do.
@@ -60,9 +63,12 @@ impl StateMachine {
         store: StateStore,
         flushed: Option<Arc<FlushedIndex>>,
         lineage: Lineage,
+        not_before: u64,
         hold: Hold,
     ) -> io::Result<Self> {
-        let current = Arc::new(Mutex::new(store.newest_checkpoint()?));
+        let newest = store.newest_checkpoint()?;
+        let current = newest.filter(|image| image.index() >= not_before);
+        let current = Arc::new(Mutex::new(current));
         Ok(Self {
             published,
             store,

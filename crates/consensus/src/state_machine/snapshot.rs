@@ -3,12 +3,17 @@
 
 use std::io;
 
+use chancery_credential::Lineage;
 use chancery_storage::{Applied, Checkpoint, FinishedState, StateStore};
 
-use super::{StateMachine, load::load};
+use super::{
+    StateMachine,
+    load::{Loaded, Unfit, load},
+};
 use crate::{
-    codec::{Undecodable, decode_applied, encode_applied},
+    codec::{AppliedRecord, Undecodable, decode_applied, encode_applied},
     peers::limits::MAX_CHUNK_BYTES,
+    published::Position,
     raft::{Snapshot, SnapshotMeta},
 };
 
@@ -17,26 +22,53 @@ pub(crate) enum SnapshotSource {
     /// An image on this disk, read in chunks by whoever sends it, and whose it is.
     Image(Checkpoint, StateMachine),
     /// Received, checked, and durable beside the present state.
-    Received(Box<FinishedState>),
+    Received(Box<Received>),
     /// Nothing was ever applied.
     Nothing,
 }
 
-/// What is written beside the rows of a snapshot.
-pub(crate) fn applied_of(meta: &SnapshotMeta) -> Applied {
+/// A state that stands ready on disk, and what was read of it. There is no way to
+/// install one that was not read: what does not hold together is found out while
+/// the state that is in force is untouched.
+pub(crate) struct Received {
+    finished: FinishedState,
+    loaded: Loaded,
+}
+
+impl Received {
+    /// Reads what was received.
+    ///
+    /// # Errors
+    /// It is no state of this cluster, or not the one that was announced.
+    pub(crate) fn read(
+        finished: FinishedState,
+        announced: &SnapshotMeta,
+        lineage: Lineage,
+    ) -> Result<Self, Unfit> {
+        let loaded = load(finished.rows(), Some(finished.applied().clone()), lineage)?;
+        let Position { last, membership } = &loaded.position;
+        if (last, membership) != (&announced.last_log_id, &announced.last_membership) {
+            return Err(Unfit::Incoherent("it is not the one announced".into()));
+        }
+        Ok(Self { finished, loaded })
+    }
+}
+
+/// What is written beside the rows.
+pub(crate) fn applied_of(record: &AppliedRecord) -> Applied {
     Applied {
-        index: meta.last_log_id.map_or(0, |id| id.index),
-        meta: encode_applied(meta.last_log_id.as_ref(), &meta.last_membership),
+        index: record.last.map_or(0, |last| last.index),
+        meta: encode_applied(record),
     }
 }
 
 impl StateMachine {
     /// A snapshot of what stands in an image: the record in it says how far it is.
     pub(super) fn snapshot_of(&self, image: Checkpoint) -> Result<Snapshot, Undecodable> {
-        let (last_log_id, last_membership) = decode_applied(image.applied().meta.clone())?;
+        let record = decode_applied(image.applied().meta.clone())?;
         let meta = SnapshotMeta {
-            last_log_id,
-            last_membership,
+            last_log_id: record.last,
+            last_membership: record.membership,
         };
         Ok(Snapshot {
             meta,
@@ -55,8 +87,14 @@ impl StateMachine {
             });
         }
         let checkpoint = self.store.checkpoint()?;
-        *self.current.lock() = Some(checkpoint.clone());
-        Ok(self.snapshot_of(checkpoint)?)
+        let mut current = self.current.lock();
+        // Two may be made at once, and end in either order.
+        let newer = current
+            .take()
+            .filter(|known| known.index() > checkpoint.index());
+        let newest = current.insert(newer.unwrap_or(checkpoint)).clone();
+        drop(current);
+        Ok(self.snapshot_of(newest)?)
     }
 
     /// An image that the disk has damaged is replaced by one of the present state.
@@ -67,32 +105,24 @@ impl StateMachine {
 
     /// Replaces the state, on disk first, then for readers.
     pub(super) fn install(&self, meta: &SnapshotMeta, snapshot: SnapshotSource) -> io::Result<()> {
-        let finished = match snapshot {
-            SnapshotSource::Received(finished) => *finished,
-            SnapshotSource::Image(image, _) => copy(&self.store, &image, meta)?,
+        let received = match snapshot {
+            SnapshotSource::Received(received) => *received,
+            SnapshotSource::Image(image, _) => {
+                Received::read(copy(&self.store, &image)?, meta, self.lineage)?
+            }
             SnapshotSource::Nothing => return Ok(()),
         };
+        let Received { finished, loaded } = received;
         self.store.install(finished)?;
-        let (state, position) = load(&self.store, self.lineage)?;
-        if position.last != meta.last_log_id {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the snapshot that was installed is not the one that was announced",
-            ));
-        }
         self.published
-            .replace(state, position)
+            .replace(loaded.state, loaded.position)
             .map_err(io::Error::other)?;
         self.build().map(drop)
     }
 }
 
 /// An image of another store as a state of this one.
-fn copy(
-    store: &StateStore,
-    checkpoint: &Checkpoint,
-    meta: &SnapshotMeta,
-) -> io::Result<FinishedState> {
+fn copy(store: &StateStore, checkpoint: &Checkpoint) -> io::Result<FinishedState> {
     let mut staged = store.stage()?;
     let mut rows = checkpoint.rows()?;
     loop {
@@ -102,7 +132,7 @@ fn copy(
         }
         staged.push(chunk)?;
     }
-    Ok(staged.finish(applied_of(meta), &rows.tally())?)
+    Ok(staged.finish(checkpoint.applied().clone(), &rows.tally())?)
 }
 
 /// Rows of about [`MAX_CHUNK_BYTES`] together; none at the end.

@@ -11,6 +11,7 @@ use chancery_authority::{
     Actor, Answer, Birth, Command, NodeSpec, OperatorSpec, RequestId, Role, Roles, Settings,
 };
 use chancery_credential::{KeyThumbprint, Lineage, NodeNumber, PeerPublicKey, Revision};
+use chancery_revocation::BootTime;
 use tempfile::TempDir;
 
 use super::switchboard::Switchboard;
@@ -46,9 +47,32 @@ impl Entropy for FixedEntropy {
     }
 }
 
+/// The clocks of a machine whose wall clock somebody may have set wrong.
+#[derive(Default)]
+pub(super) struct MachineClocks {
+    ahead_ms: AtomicU64,
+}
+
+impl MachineClocks {
+    pub(super) fn set_ahead(&self, ahead_ms: u64) {
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+}
+
+impl Clocks for MachineClocks {
+    fn boot(&self) -> BootTime {
+        SystemClocks.boot()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        SystemClocks.wall_ms() + self.ahead_ms.load(Ordering::Relaxed)
+    }
+}
+
 /// A node's possessions: they outlive its process.
 pub(super) struct Machine {
     number: u64,
+    pub(super) clocks: Arc<MachineClocks>,
     home: TempDir,
     pub(super) key: Vec<u8>,
     pub(super) address: String,
@@ -78,6 +102,14 @@ impl Machine {
             peer_address: record.peer_address,
             peer_key: PeerPublicKey::from_spki(&record.peer_public_key).unwrap(),
             check_only: false,
+        }
+    }
+
+    pub(super) fn directory_identity(&self) -> DirectoryIdentity {
+        DirectoryIdentity {
+            lineage: LINEAGE,
+            node: NodeNumber(self.number),
+            incarnation: self.incarnation,
         }
     }
 
@@ -170,13 +202,15 @@ impl Cluster {
         let wire = self.board.listen(number, None).await;
         let machine = Machine {
             number,
+            clocks: Arc::default(),
             home: tempfile::tempdir().unwrap(),
             key: new_peer_key(),
             address: wire.address.clone(),
             incarnation: 1,
             admitted_at: Revision(0),
         };
-        identity_of(&machine)
+        machine
+            .directory_identity()
             .create_directory(&machine.directory())
             .unwrap();
         self.machines.insert(number, machine);
@@ -196,7 +230,7 @@ impl Cluster {
             .map(|(n, m)| (NodeNumber(*n), m.record()))
             .collect();
         Options {
-            identity: identity_of(machine),
+            identity: machine.directory_identity(),
             directory: machine.directory(),
             process: self.requests.fetch_add(1, Ordering::Relaxed),
             peer: machine.identity(),
@@ -205,7 +239,7 @@ impl Cluster {
                 as_of: machine.admitted_at,
             },
             transport: self.board.listen(number, Some(&machine.address)).await,
-            clocks: Arc::new(SystemClocks),
+            clocks: machine.clocks.clone(),
             entropy: Arc::new(FixedEntropy),
             consumers: Vec::new(),
             timing: TIMING,
@@ -341,14 +375,6 @@ impl Cluster {
         for (_, node) in std::mem::take(&mut self.nodes) {
             node.shutdown().await;
         }
-    }
-}
-
-fn identity_of(machine: &Machine) -> DirectoryIdentity {
-    DirectoryIdentity {
-        lineage: LINEAGE,
-        node: NodeNumber(machine.number),
-        incarnation: machine.incarnation,
     }
 }
 

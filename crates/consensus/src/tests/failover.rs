@@ -114,3 +114,27 @@ async fn a_node_with_another_key_than_its_peers_know_does_not_start() {
     assert!(matches!(refused, Err(StartError::OtherKey(_))));
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_finds_back_although_who_leads_now_came_while_it_was_away() {
+    let mut cluster = Cluster::of_three().await;
+    cluster.caught_up(3).await;
+    cluster.stop(3).await;
+    cluster.join(4).await;
+    cluster.promote(4).await;
+    cluster.add_owner(1, "meanwhile").await;
+    eventually("the newcomer leads", async || {
+        let leader = cluster.leader().await;
+        let trigger = cluster.nodes[&leader].inner.raft.trigger();
+        let _ = trigger.transfer_leader(4).await;
+        leader == 4
+    })
+    .await;
+
+    cluster.start(3).await;
+    eventually("fresh again", async || {
+        cluster.nodes[&3].view().freshness().is_some() && cluster.knows_owner(3, "meanwhile")
+    })
+    .await;
+    cluster.end().await;
+}

@@ -8,3 +8,4 @@ mod freshness;
 mod growth;
 mod strangers;
 mod switchboard;
+mod wall_clocks;

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use chancery_credential::Revision;
+use chancery_credential::{Lineage, Revision};
 use chancery_revocation::memory::{Weakness, weakened};
-use chancery_revocation::{Delta, Verdict, View};
+use chancery_revocation::{Delta, Serving, Snapshot, Stale, Verdict, View};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use crate::{R, clock, facts, judged, view, watermark};
+use crate::{R, clock, facts, judged, opening, view, watermark};
 
 #[derive(Copy, Clone)]
 enum Publication {
+    /// As nodes publish entries.
     AsWritten,
+    /// As nodes install a snapshot.
+    Snapshot,
     /// A verifier's: the view is the only consumer.
     Delta,
     RevisionFirst,
@@ -29,9 +32,20 @@ enum Mint {
 fn suspend(view: &View, registry: &AtomicBool, publication: Publication) {
     match publication {
         Publication::AsWritten => {
-            view.publish_changes(R, &[watermark(R.0)]);
-            registry.store(true, Ordering::Release);
-            view.publish_revision(R);
+            let changes = [watermark(R.0)];
+            view.publish_entries([(R, &changes[..])], R, || {
+                registry.store(true, Ordering::Release);
+            });
+        }
+        Publication::Snapshot => {
+            let snapshot = Snapshot {
+                lineage: Lineage::default(),
+                revision: R,
+                view_revision: R,
+                changes: vec![opening(1, 1), watermark(R.0)],
+            };
+            let registry = || registry.store(true, Ordering::Release);
+            view.install_with(&snapshot, registry).unwrap();
         }
         Publication::Delta => {
             let delta = Delta {
@@ -56,16 +70,20 @@ fn suspend(view: &View, registry: &AtomicBool, publication: Publication) {
 
 /// The `rev` of the token, if the agent was not seen suspended.
 fn mint(view: &View, registry: &AtomicBool, mint: Mint) -> Option<Revision> {
-    let (suspended, serving) = match mint {
+    let status = || registry.load(Ordering::Acquire);
+    let (suspended, rev, seen) = match mint {
         Mint::AsWritten => {
-            let serving = view.begin();
-            (registry.load(Ordering::Acquire), serving)
+            let read = |serving: &Serving| Ok::<_, Stale>((status(), serving.view_revision()));
+            let ((suspended, rev), current) = view.answer(&clock(10), read).expect("fresh");
+            (suspended, rev, current.revision)
         }
-        Mint::StatusFirst => (registry.load(Ordering::Acquire), view.begin()),
+        Mint::StatusFirst => {
+            let (suspended, serving) = (status(), view.begin());
+            (suspended, serving.view_revision(), serving.revision())
+        }
     };
-    let current = serving.finish(&clock(10)).expect("fresh");
-    assert!(current.revision >= serving.view_revision());
-    (!suspended).then_some(serving.view_revision())
+    assert!(seen >= rev);
+    (!suspended).then_some(rev)
 }
 
 fn a_mint_races_with_a_suspension(publication: Publication, order: Mint) {
@@ -90,6 +108,7 @@ fn a_mint_races_with_a_suspension(publication: Publication, order: Mint) {
 #[test]
 fn no_token_outlives_a_suspension_that_its_mint_did_not_see() {
     a_mint_races_with_a_suspension(Publication::AsWritten, Mint::AsWritten);
+    a_mint_races_with_a_suspension(Publication::Snapshot, Mint::AsWritten);
 }
 
 #[test]

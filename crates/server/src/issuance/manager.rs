@@ -7,7 +7,7 @@ use chancery_authority::{
 };
 use chancery_consensus::{Consensus, Events, Missed, Outcome, Proposal, Step};
 use chancery_credential::{EpochNumber, IssuerNumber, PeerSigningKey, SigningKey};
-use chancery_revocation::{Change, Clock};
+use chancery_revocation::{BootTime, Change, Clock};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
@@ -87,30 +87,34 @@ impl IssuerManager {
         self.first_proof().await;
         let mut waiting: Option<Waiting> = None;
         let mut retry = RETRY_MIN;
-        let mut due = true;
+        let mut look_at = Some(SystemClock::boot());
         loop {
-            if due {
-                due = false;
-                match self.follow(&mut waiting).await {
-                    Ok(()) => retry = RETRY_MIN,
-                    Err(Failed::Barred) => {}
-                    Err(Failed::Superseded | Failed::Unavailable) => {
-                        tokio::time::sleep(retry).await;
-                        retry = (retry * 2).min(RETRY_MAX);
-                        due = true;
-                        continue;
-                    }
-                }
-            }
-            let left = waiting.as_ref().map_or(Duration::MAX, Waiting::left);
+            let look_in = look_at.map_or(Duration::MAX, left_until);
+            let lead = waiting.as_ref().map_or(Duration::MAX, Waiting::left);
             tokio::select! {
                 step = events.next() => {
                     if matches!(step, Err(Missed::Closed)) {
                         return;
                     }
-                    due = self.concerns_us(step, &mut waiting);
+                    if self.concerns_us(step, &mut waiting) {
+                        look_at = Some(SystemClock::boot());
+                    }
                 }
-                () = sleep_at_most(left), if waiting.is_some() => {
+                () = sleep_at_most(look_in), if look_at.is_some() => {
+                    look_at = match self.follow(&mut waiting).await {
+                        Ok(()) => {
+                            retry = RETRY_MIN;
+                            None
+                        }
+                        Err(Failed::Barred) => None,
+                        Err(Failed::Superseded | Failed::Unavailable) => {
+                            let again = SystemClock::boot().plus(retry);
+                            retry = (retry * 2).min(RETRY_MAX);
+                            Some(again)
+                        }
+                    };
+                }
+                () = sleep_at_most(lead), if waiting.is_some() => {
                     if let Some(next) = waiting.take_if(|next| next.left().is_zero()) {
                         self.switch(next.issuer).await;
                     }
@@ -295,6 +299,10 @@ impl IssuerManager {
         }
         Err(Failed::Unavailable)
     }
+}
+
+fn left_until(moment: BootTime) -> Duration {
+    moment.since(SystemClock::boot()).unwrap_or_default()
 }
 
 async fn sleep_at_most(duration: Duration) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use chancery_credential::{EpochNumber, IssuerNumber, Revision, SigningKey};
-use chancery_revocation::BootTime;
+use chancery_revocation::{BootTime, IssuerState, View};
 
 /// An open issuer of this process. The key is wiped when the last mint that
 /// holds it is done.
@@ -19,6 +19,15 @@ pub(crate) struct ActiveIssuer {
     /// signs, at a start it signs at once and is settling.
     pub(crate) known_since: BootTime,
     pub(crate) key: SigningKey,
+}
+
+impl ActiveIssuer {
+    /// Whether everybody who sees `view` takes what it signs: another may have
+    /// revoked or retired it a moment ago.
+    pub(crate) fn is_open_in(&self, view: &View) -> bool {
+        view.issuer(self.number)
+            .is_some_and(|issuer| issuer.state == IssuerState::Open)
+    }
 }
 
 /// Holds the issuer that signs now. Readers never wait.

@@ -87,10 +87,7 @@ pub(crate) fn authorise(
 ) -> Result<Allowed, MintRefusal> {
     standing(agent, directory, now)?;
     let (grant, set) = covering(wanted, agent, directory)?;
-    let cap = match grant.max_ttl_seconds {
-        0 => settings.ttl_cap_s,
-        granted => settings.ttl_cap_s.min(u64::from(granted)),
-    };
+    let cap = cap(&grant, agent, settings, now);
     let ttl_seconds = match wanted.ttl_seconds {
         0 => settings.ttl_default_s.min(cap),
         asked if u64::from(asked) <= cap => u64::from(asked),
@@ -101,6 +98,19 @@ pub(crate) fn authorise(
         bearer: wanted.bearer,
         set,
     })
+}
+
+/// The longest lifetime, seconds: a token ends with the registration that it was
+/// minted under.
+fn cap(grant: &Grant, agent: &AgentEntry, settings: &Settings, now: u64) -> u64 {
+    let granted = match grant.max_ttl_seconds {
+        0 => settings.ttl_cap_s,
+        granted => settings.ttl_cap_s.min(u64::from(granted)),
+    };
+    match agent.expires_at {
+        0 => granted,
+        end => granted.min(end.saturating_sub(now)),
+    }
 }
 
 fn standing(agent: &AgentEntry, directory: &Directory, now: u64) -> Result<(), MintRefusal> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use chancery_authority::Directory;
-use chancery_credential::{CertificateThumbprint, Claims, Revision, SpiffeId, TokenId};
-use chancery_revocation::{Clock, Stale, View};
+use chancery_authority::{AgentEntry, Directory, Principal};
+use chancery_credential::{
+    CertificateThumbprint, Claims, KeyThumbprint, Revision, SpiffeId, TokenId,
+};
+use chancery_revocation::{Clock, Serving, Stale, View};
 use thiserror::Error;
 
-use super::authorise::{Allowed, MintRefusal, Wanted, authorise};
+use super::authorise::{MintRefusal, Wanted, authorise};
 use crate::issuance::{ActiveIssuer, Signer};
 
 /// Why there is no token.
@@ -16,12 +18,9 @@ pub(crate) enum MintError {
     /// Final: the caller may not have it.
     #[error(transparent)]
     Refused(#[from] MintRefusal),
-    /// The caller's registration is not here.
-    #[error("agent `{0}` is not registered")]
-    UnknownAgent(String),
-    /// The certificate that the token has to be bound to was not presented.
-    #[error("no client certificate was presented, so the token cannot be bound to one")]
-    Unbound,
+    /// The key that was proved is not, or no more, that agent's.
+    #[error("the key that was proved is not agent `{0}`'s any more")]
+    KeyLost(SpiffeId),
     /// This node cannot prove that its state is recent.
     #[error("this node cannot prove that its state is recent enough")]
     Stale,
@@ -59,54 +58,25 @@ pub(crate) struct Minter<C> {
     pub(crate) clock: C,
 }
 
+/// Who mints: an agent, the key that proved it, the certificate that carried it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bearer<'a> {
+    pub(crate) agent: &'a SpiffeId,
+    pub(crate) key: KeyThumbprint,
+    pub(crate) certificate: CertificateThumbprint,
+}
+
 impl<C: Clock> Minter<C> {
-    /// Mints for `agent`. The order is load-bearing (the order of publication):
-    /// freshness and revision first, then everything that the answer depends on,
-    /// the clock last. A revocation that races with a mint therefore leaves a
-    /// token whose `rev` is older than it: dead on arrival, never one that
-    /// outlives it.
+    /// Mints for `bearer`, in the order that [`View::answer`] keeps. A revocation
+    /// that races with a mint therefore leaves a token whose `rev` is older than
+    /// it: dead on arrival, never one that outlives it.
     pub(crate) fn mint(
         &self,
-        agent: &SpiffeId,
-        certificate: Option<CertificateThumbprint>,
+        bearer: Bearer<'_>,
         wanted: &Wanted,
     ) -> Result<MintedToken, MintError> {
-        let serving = self.view.begin();
-        let rev = serving.view_revision();
-        let issuer = self.signer.active().ok_or(MintError::NoIssuer)?;
-        // A process signs only from a state that holds its issuer.
-        if rev < issuer.opened_at {
-            return Err(MintError::NoIssuer);
-        }
-        let record = self
-            .directory
-            .agent(agent)
-            .ok_or_else(|| MintError::UnknownAgent(agent.to_string()))?;
-        let settings = self.directory.settings().ok_or(MintError::Stale)?;
-        let now = self.clock.now().wall.max(serving.time());
-        let allowed = authorise(wanted, &record, &self.directory, &settings, now)?;
-        let cnf = bind(&allowed, certificate)?;
-        let claims = Claims {
-            iss: settings.issuer_url.clone(),
-            sub: agent.clone(),
-            aud: wanted.audience.clone(),
-            client_id: agent.clone(),
-            iat: now,
-            exp: now.saturating_add(allowed.ttl_seconds),
-            jti: draw_token_id(&issuer)?,
-            scope: wanted.scopes.clone(),
-            rev,
-            own: record.owners.to_vec(),
-            set: allowed.set.into_iter().collect(),
-            anc: Vec::new(),
-            act: Vec::new(),
-            cnf,
-        };
-        let token = issuer
-            .key
-            .token(&claims)
-            .map_err(|error| MintError::Encoding(error.to_string()))?;
-        let current = serving.finish(&self.clock)?;
+        let read = |serving: &Serving| self.sign(serving, bearer, wanted);
+        let ((token, claims), current) = self.view.answer(&self.clock, read)?;
         Ok(MintedToken {
             token,
             id: claims.jti,
@@ -114,16 +84,61 @@ impl<C: Clock> Minter<C> {
             revision: current.revision,
         })
     }
-}
 
-fn bind(
-    allowed: &Allowed,
-    certificate: Option<CertificateThumbprint>,
-) -> Result<Option<CertificateThumbprint>, MintError> {
-    if allowed.bearer {
-        Ok(None)
-    } else {
-        certificate.map(Some).ok_or(MintError::Unbound)
+    fn sign(
+        &self,
+        serving: &Serving,
+        bearer: Bearer<'_>,
+        wanted: &Wanted,
+    ) -> Result<(String, Claims), MintError> {
+        let rev = serving.view_revision();
+        let issuer = self.issuer(rev)?;
+        let agent = self.agent(bearer)?;
+        let settings = self.directory.settings().ok_or(MintError::Stale)?;
+        let now = self.clock.now().wall.max(serving.time());
+        let allowed = authorise(wanted, &agent, &self.directory, &settings, now)?;
+        let claims = Claims {
+            iss: settings.issuer_url.clone(),
+            sub: bearer.agent.clone(),
+            aud: wanted.audience.clone(),
+            client_id: bearer.agent.clone(),
+            iat: now,
+            exp: now.saturating_add(allowed.ttl_seconds),
+            jti: draw_token_id(&issuer)?,
+            scope: wanted.scopes.clone(),
+            rev,
+            own: agent.owners.to_vec(),
+            set: allowed.set.into_iter().collect(),
+            anc: Vec::new(),
+            act: Vec::new(),
+            cnf: (!allowed.bearer).then_some(bearer.certificate),
+        };
+        let token = issuer
+            .key
+            .token(&claims)
+            .map_err(|error| MintError::Encoding(error.to_string()))?;
+        Ok((token, claims))
+    }
+
+    /// A process signs only from a state that holds its issuer, and holds it open:
+    /// what it signed else would be refused by everybody.
+    fn issuer(&self, rev: Revision) -> Result<Arc<ActiveIssuer>, MintError> {
+        let active = self.signer.active().ok_or(MintError::NoIssuer)?;
+        if active.opened_at <= rev && active.is_open_in(&self.view) {
+            Ok(active)
+        } else {
+            Err(MintError::NoIssuer)
+        }
+    }
+
+    /// The registration that the proved key belongs to *now*, after the revision was
+    /// read. If the key was taken away since the request came in, the watermark
+    /// that went with it is not above that revision, and would not kill the token.
+    fn agent(&self, bearer: Bearer<'_>) -> Result<AgentEntry, MintError> {
+        match self.directory.principal(&bearer.key) {
+            Some(Principal::Agent(entry)) if entry.id == *bearer.agent => Ok(entry),
+            _ => Err(MintError::KeyLost(bearer.agent.clone())),
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod authorise;
 mod minter;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use authorise::Wanted;
-pub(crate) use minter::{MintError, Minter};
+pub(crate) use minter::{Bearer, MintError, Minter};

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use chancery_credential::{ConsistencyToken, Revision};
-use chancery_revocation::{Clock, Current};
+use chancery_revocation::{Clock, Current, Stale};
 use tonic::{Code, Status};
 
 use super::{Desk, parse};
 use crate::{caller::refuse, clock::SystemClock};
 
-/// How long one read waits for one proof of freshness.
+/// How long a call waits for a proof of freshness.
 const PROOF_WAIT: Duration = Duration::from_millis(1500);
 
 impl Desk {
@@ -23,9 +23,9 @@ impl Desk {
         .to_string()
     }
 
-    /// Waits until this node's state holds what `min_revision` names. It starts
-    /// no more than one proof, begun after the call arrived: what even that does
-    /// not reach was never committed, or not here.
+    /// Waits until this node's state holds what `min_revision` names, for one proof
+    /// begun after the call arrived: what even that does not reach was never
+    /// committed, or not here.
     pub(super) async fn at_least(&self, min_revision: &str) -> Result<(), Status> {
         if min_revision.is_empty() {
             return Ok(());
@@ -39,10 +39,7 @@ impl Desk {
                 "forget what was cached of the other lineage, and read without `min_revision`",
             ));
         }
-        if token.revision <= self.consensus.view().revision() {
-            return Ok(());
-        }
-        self.prove().await?;
+        self.reach(token.revision).await?;
         if token.revision <= self.consensus.view().revision() {
             return Ok(());
         }
@@ -52,6 +49,27 @@ impl Desk {
             "`min_revision` is beyond everything that this cluster has committed",
             "take the token from an answer of this cluster",
         ))
+    }
+
+    /// Waits until this node's state holds `revision`, or until one proof begun
+    /// after this call says that it holds all there is. It asks for none: the next
+    /// one that the node makes for itself will do, so callers cost the leader
+    /// nothing, however many they are.
+    pub(super) async fn reach(&self, revision: Revision) -> Result<(), Status> {
+        if revision <= self.consensus.view().revision() {
+            return Ok(());
+        }
+        tokio::select! {
+            true = self.consensus.wait_revision(revision, PROOF_WAIT) => Ok(()),
+            proved = self.next_proof() => proved,
+            else => Err(stale()),
+        }
+    }
+
+    /// The node's next proof of freshness, begun after this call.
+    pub(super) async fn next_proof(&self) -> Result<(), Status> {
+        let proof = self.consensus.next_proof(PROOF_WAIT);
+        proof.await.map_err(|_| stale())
     }
 
     /// One proof of freshness begun now.
@@ -65,10 +83,9 @@ impl Desk {
     /// Reads the node's state, and says how current what was read is. The clock
     /// is read last, so an answer is never fresher in word than in fact.
     pub(super) fn read<T>(&self, read: impl FnOnce() -> T) -> Result<(T, Current), Status> {
-        let serving = self.consensus.view().begin();
-        let answer = read();
-        let current = serving.finish(&SystemClock).map_err(|_| stale())?;
-        Ok((answer, current))
+        let view = self.consensus.view();
+        view.answer(&SystemClock, |_| Ok::<_, Stale>(read()))
+            .map_err(|_| stale())
     }
 
     /// How old this node's state can be at most, in milliseconds; `None` before

@@ -114,9 +114,15 @@ impl Revocations {
                 "nothing is left to revoke if it was this cluster's",
             )
         })?;
-        unverified
+        let claims = unverified
             .verify(&issuer.key)
-            .map_err(|error| parse::invalid("token", error))
+            .map_err(|error| parse::invalid("token", error))?;
+        // Whoever has one issuer's key names no other's tokens with it.
+        if claims.jti.issuer() != issuer.number {
+            let why = "its `jti` is of another issuer than its `kid`";
+            return Err(parse::invalid("token", why));
+        }
+        Ok(claims)
     }
 
     async fn check_token(&self, caller: &Caller, token: &str) -> Result<Checked, Status> {

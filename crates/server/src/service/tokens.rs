@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use chancery_credential::{Audience, CertificateThumbprint, Claims, Scopes, SpiffeId, Verified};
+use chancery_credential::{Audience, CertificateThumbprint, Claims, Scopes, Verified};
 use chancery_revocation::Proof;
 use chancery_wire::v1::{self, mint_stream_response::Outcome, token_service_server::TokenService};
 use futures::{Stream, StreamExt};
@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 use super::{Desk, consistency::stale, parse, split, verdict};
 use crate::{
     caller::{Caller, Identity, refuse},
-    minting::{MintError, Wanted},
+    minting::{Bearer, MintError, Wanted},
 };
 
 /// Requests of one stream that are read ahead of their answers.
@@ -121,13 +121,13 @@ impl Tokens {
         caller: &Caller,
         message: v1::MintRequest,
     ) -> Result<v1::MintResponse, Status> {
-        let agent = minting_agent(caller, &message.agent)?;
+        let bearer = bearer(caller, &message.agent)?;
         let wanted = wanted(&message)?;
         self.0.at_least(&message.min_revision).await?;
         let minted = self
             .0
             .minter
-            .mint(agent, caller.certificate, &wanted)
+            .mint(bearer, &wanted)
             .map_err(|error| mint_refusal(&error))?;
         Ok(v1::MintResponse {
             token: minted.token,
@@ -180,7 +180,7 @@ fn key_id(token: &str) -> String {
 }
 
 /// An agent mints for itself and for nobody else.
-fn minting_agent<'a>(caller: &'a Caller, named: &str) -> Result<&'a SpiffeId, Status> {
+fn bearer<'a>(caller: &'a Caller, named: &str) -> Result<Bearer<'a>, Status> {
     let Identity::Agent { id, .. } = &caller.identity else {
         return Err(refuse(
             Code::PermissionDenied,
@@ -189,15 +189,27 @@ fn minting_agent<'a>(caller: &'a Caller, named: &str) -> Result<&'a SpiffeId, St
             "call with the key of a registered agent",
         ));
     };
-    if named.is_empty() || named == id.as_str() {
-        return Ok(id);
+    if !named.is_empty() && named != id.as_str() {
+        return Err(refuse(
+            Code::PermissionDenied,
+            "OTHER_AGENT",
+            "the request names another agent than the caller",
+            "leave `agent` empty, or call with that agent's key",
+        ));
     }
-    Err(refuse(
-        Code::PermissionDenied,
-        "OTHER_AGENT",
-        "the request names another agent than the caller",
-        "leave `agent` empty, or call with that agent's key",
-    ))
+    let (Some(key), Some(certificate)) = (caller.key, caller.certificate) else {
+        return Err(refuse(
+            Code::Unauthenticated,
+            "NO_CERTIFICATE",
+            "no client certificate was presented, so the token cannot be bound to one",
+            "present a client certificate in the handshake",
+        ));
+    };
+    Ok(Bearer {
+        agent: id,
+        key,
+        certificate,
+    })
 }
 
 fn wanted(message: &v1::MintRequest) -> Result<Wanted, Status> {
@@ -219,17 +231,11 @@ fn mint_refusal(error: &MintError) -> Status {
             message,
             refusal.remedy(),
         ),
-        MintError::UnknownAgent(_) => refuse(
-            Code::PermissionDenied,
-            "AGENT_UNKNOWN",
-            message,
-            "a registrar has to register the agent",
-        ),
-        MintError::Unbound => refuse(
+        MintError::KeyLost(_) => refuse(
             Code::Unauthenticated,
-            "NO_CERTIFICATE",
+            "UNKNOWN_KEY",
             message,
-            "present a client certificate in the handshake",
+            "call with a key that is registered for the agent",
         ),
         MintError::Stale => stale(),
         MintError::NoIssuer => refuse(

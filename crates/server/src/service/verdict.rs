@@ -23,6 +23,26 @@ pub(super) enum Judgement<T> {
     Refused(&'static str, String),
 }
 
+/// What is known after one proof.
+enum Settled<T> {
+    Judged(Judgement<T>),
+    /// Beyond what even that proof reaches.
+    Beyond(Behind),
+}
+
+impl<T> Settled<T> {
+    /// What is still beyond everything committed is refused.
+    fn told(self, beyond: impl FnOnce(Behind)) -> Judgement<T> {
+        match self {
+            Self::Judged(judgement) => judgement,
+            Self::Beyond(behind) => {
+                beyond(behind);
+                refused(&behind.refused())
+            }
+        }
+    }
+}
+
 impl Desk {
     /// Judges a token with the proof that came with it; without one, as a check
     /// by somebody else than its bearer.
@@ -34,41 +54,46 @@ impl Desk {
     ) -> Result<Judgement<Verified<Claims>>, Status> {
         let expected = self.expectations(audience)?;
         let view = self.consensus.view();
-        self.settle(|| match &proof {
+        let judgement = self.settle(|| match &proof {
             Some(proof) => judge(token, &expected, proof, view, &SystemClock),
             None => check(token, &expected, view, &SystemClock),
-        })
-        .await
+        });
+        judgement.await.map(|settled| settled.told(alarm))
     }
 
-    /// The same, of facts without a signature.
+    /// The same, of facts without a signature: beyond everything committed, they
+    /// say nothing of anybody's key.
     pub(super) async fn judge_facts(&self, facts: &Facts<'_>) -> Result<Judgement<()>, Status> {
         let limits = self.expectations(None)?.limits;
         let view = self.consensus.view();
-        self.settle(|| judge_facts(facts, limits, view, &SystemClock))
-            .await
+        let judgement = self.settle(|| judge_facts(facts, limits, view, &SystemClock));
+        judgement.await.map(|settled| settled.told(|_| ()))
     }
 
     /// A credential that this state does not reach yet waits for one proof begun
-    /// after the call arrived. One that is still beyond is refused; with a
-    /// signature that verified it is alarming, for nobody honest signs with a
-    /// `rev` that was never committed.
-    async fn settle<T>(&self, judge: impl Fn() -> Verdict<T>) -> Result<Judgement<T>, Status> {
+    /// after the call arrived.
+    async fn settle<T>(&self, judge: impl Fn() -> Verdict<T>) -> Result<Settled<T>, Status> {
         let verdict = match judge() {
-            Verdict::Behind(_) => {
-                self.prove().await?;
+            Verdict::Behind(behind) => {
+                self.catch_up(behind).await?;
                 judge()
             }
             verdict => verdict,
         };
         match verdict {
-            Verdict::Valid(value, standing) => Ok(Judgement::Valid(value, standing)),
-            Verdict::Refused(reason) => Ok(refused(&reason)),
-            Verdict::Behind(behind) => {
-                alarm(behind);
-                Ok(refused(&behind.refused()))
+            Verdict::Valid(value, standing) => {
+                Ok(Settled::Judged(Judgement::Valid(value, standing)))
             }
+            Verdict::Refused(reason) => Ok(Settled::Judged(refused(&reason))),
+            Verdict::Behind(behind) => Ok(Settled::Beyond(behind)),
             _ => Err(stale()),
+        }
+    }
+
+    async fn catch_up(&self, behind: Behind) -> Result<(), Status> {
+        match behind {
+            Behind::Revision(revision) => self.reach(revision).await,
+            Behind::Issuer(_) => self.next_proof().await,
         }
     }
 
@@ -108,6 +133,8 @@ fn refused<T>(reason: &Reason) -> Judgement<T> {
     Judgement::Refused(reason.code(), reason.to_string())
 }
 
+/// The signature verified, and nobody honest signs with a `rev` that was never
+/// committed.
 fn alarm(behind: Behind) {
     if let Behind::Revision(revision) = behind {
         tracing::error!(

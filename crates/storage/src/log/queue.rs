@@ -111,12 +111,15 @@ impl Book {
             waiting.push(next);
         }
         self.bytes -= taken;
-        let committed =
-            std::mem::take(&mut self.committed_moved).then(|| self.ledger.committed.clone());
-        Drained {
-            waiting,
-            committed: committed.flatten(),
-        }
+        // What is committed may wait still: on the disk it must never be ahead of its
+        // entries, or a restart would look for entries that never were there.
+        let committed = if self.waiting.is_empty() && self.committed_moved {
+            self.committed_moved = false;
+            self.ledger.committed.clone()
+        } else {
+            None
+        };
+        Drained { waiting, committed }
     }
 
     /// Through where the log is flushed, once these changes are, starting from `flushed`.
@@ -139,5 +142,31 @@ impl Book {
         let flushed = lowest.map_or(flushed, |cut| flushed.min(cut.checked_sub(1)));
         self.ledger.evict(flushed);
         flushed
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_committed_never_reaches_the_disk_before_its_entries() {
+        let mut book = Book::of(Ledger::of(0, 0, None));
+        for first in 0..3 {
+            let entries = vec![Bytes::from(vec![0; BATCH_BYTES])];
+            book.enqueue(Change::Append { first, entries }, Box::new(|_| {}));
+        }
+        book.set_committed(Bytes::from_static(b"2"));
+        for _ in 0..2 {
+            let drained = book.drain();
+            assert_eq!(drained.waiting.len(), 1, "one such entry is a batch");
+            assert_eq!(drained.committed, None, "entry 2 waits still");
+            assert!(!book.is_idle());
+        }
+        let last = book.drain();
+        assert_eq!(last.waiting.len(), 1);
+        assert_eq!(last.committed.unwrap(), "2");
+        assert!(book.is_idle());
     }
 }

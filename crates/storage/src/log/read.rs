@@ -22,18 +22,21 @@ pub(super) fn entries(
             bytes: 0,
             max_bytes,
         };
-        match read.take_disk(database, plan.disk)? {
+        let end = read.take_disk(database, plan.disk)?;
+        // Truncated or purged since it was planned? Then what is there now is read:
+        // the disk's part and the tail would be of two logs.
+        if desk.book.lock().ledger.cuts() != plan.cuts {
+            continue;
+        }
+        match end {
             End::Full => return Ok(read.entries),
             End::Complete => {
                 read.take_tail(plan.tail);
                 return Ok(read.entries);
             }
             End::Missing(index) => {
-                // Truncated or purged since it was planned? Then what is there now is read.
-                if desk.book.lock().ledger.cuts() == plan.cuts {
-                    let why = format!("entry {index} is missing");
-                    return Err(Error::corrupt(database.path(), why));
-                }
+                let why = format!("entry {index} is missing");
+                return Err(Error::corrupt(database.path(), why));
             }
         }
     }

@@ -1,12 +1,12 @@
 //! A state that arrives from another node, beside the one in force.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
 use rocksdb::WriteBatch;
 
 use super::{APPLIED, Applied, installed};
 use crate::{
-    DataDirectory, Error, Result, Row, Tally,
+    DataDirectory, Error, Result, Row, Rows, Tally,
     database::{Database, Durability},
     durable, row,
     row::Count,
@@ -27,10 +27,10 @@ pub struct StagedState {
 /// A complete, durable state that is not in force. Dropped, its files go.
 pub struct FinishedState {
     number: u64,
-    database: Database,
+    database: Arc<Database>,
     applied: Applied,
     // Dropped last: the lock is let go when nothing is open any more.
-    _directory: DataDirectory,
+    directory: DataDirectory,
 }
 
 impl StagedState {
@@ -102,9 +102,9 @@ impl StagedState {
         } = self;
         Ok(FinishedState {
             number,
-            database,
+            database: Arc::new(database),
             applied,
-            _directory: directory,
+            directory,
         })
     }
 }
@@ -115,7 +115,12 @@ impl FinishedState {
         &self.applied
     }
 
-    pub(super) fn into_parts(self) -> (u64, Database, Applied) {
+    /// Its rows, in the order of (table, key): to see that they are a state before they are the state.
+    pub fn rows(&self) -> Rows {
+        Rows::of(self.database.clone(), None, &self.directory)
+    }
+
+    pub(super) fn into_parts(self) -> (u64, Arc<Database>, Applied) {
         (self.number, self.database, self.applied)
     }
 }

@@ -197,7 +197,7 @@ impl StateStore {
         self.watch(installed::write(&self.inner.root, number))?;
         current.database.condemn(true);
         *current = Current {
-            database: Arc::new(database),
+            database,
             applied: Some(applied),
         };
         Ok(())

@@ -1,0 +1,65 @@
+//! Learning of members that came while this node was away. Who leads now may be one
+//! of them: its key is in no membership that this node holds, so its entries, which
+//! would say so, are refused. Any peer that this node does know tells.
+
+use std::{sync::Arc, time::Duration};
+
+use chancery_credential::NodeNumber;
+use chancery_revocation::BootTime;
+use chancery_wire::peer as pb;
+use tokio::sync::watch;
+
+use super::{
+    book::PeerBook,
+    dialer::{Dialer, Lane},
+};
+use crate::{codec::raft as codec, peer_record::PeerRecord, raft::StoredMembership};
+
+/// How long without a proof before this node asks whether it missed something.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+
+/// Asks the known peers for the membership while this node proves nothing.
+pub(crate) struct Introduction {
+    pub(crate) own: NodeNumber,
+    pub(crate) book: Arc<PeerBook>,
+    pub(crate) dialer: Arc<Dialer>,
+    /// Moves with each proof of freshness.
+    pub(crate) proved: watch::Receiver<Option<BootTime>>,
+}
+
+impl Introduction {
+    /// Runs until dropped.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match tokio::time::timeout(ASK_AFTER, self.proved.changed()).await {
+                Ok(Ok(())) => self.book.forget_told(),
+                Ok(Err(_)) => return,
+                Err(_) => self.ask_all().await,
+            }
+        }
+    }
+
+    async fn ask_all(&self) {
+        for (number, record) in self.book.all() {
+            if number == self.own {
+                continue;
+            }
+            let asking = tokio::time::timeout(ANSWER_LIMIT, self.ask(number, &record));
+            let Ok(Some(membership)) = asking.await else {
+                continue;
+            };
+            if self.book.introduce(&membership) {
+                let at = membership.log_id().map(|log_id| log_id.index);
+                tracing::info!(from = %number, ?at, "told of members that came meanwhile");
+            }
+        }
+    }
+
+    async fn ask(&self, number: NodeNumber, record: &PeerRecord) -> Option<StoredMembership> {
+        let mut client = self.dialer.client(number, record, Lane::Control).ok()?;
+        let request = pb::IntroduceRequest { from: self.own.0 };
+        let answer = client.introduce(request).await.ok()?.into_inner();
+        codec::read_stored_membership(answer.membership).ok()
+    }
+}
