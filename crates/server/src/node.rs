@@ -35,7 +35,7 @@ use crate::{
     minting::Minter,
     registry::{self, Principals},
     routes::{self, ReflectionError},
-    service::Desk,
+    service::{Desk, Snapshots},
     start,
     status::NodeStatus,
     tls,
@@ -239,6 +239,7 @@ impl Running {
                 clock: SystemClock,
             },
             status: status.clone(),
+            snapshots: Snapshots::default(),
         });
         let (routes, reporter) = routes::all(desk)?;
         running.serve_admin(config, &status, consensus, api).await?;
