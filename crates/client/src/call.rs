@@ -24,13 +24,13 @@ pub enum Idempotence {
 }
 
 /// Tries `call` on the preferred node, then on the others, until an answer is
-/// final or the deadline has passed.
+/// final or the deadline has passed. Gives the position of the node that answered.
 pub(crate) async fn call<T, F, Fut>(
     endpoints: &Endpoints,
     policy: RetryPolicy,
     idempotence: Idempotence,
     call: F,
-) -> Result<T, Error>
+) -> Result<(usize, T), Error>
 where
     F: Fn(Channel) -> Fut,
     Fut: Future<Output = Result<Response<T>, Status>>,
@@ -70,7 +70,7 @@ impl Tries {
         policy: RetryPolicy,
         idempotence: Idempotence,
         call: F,
-    ) -> Result<T, Error>
+    ) -> Result<(usize, T), Error>
     where
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
@@ -88,7 +88,7 @@ impl Tries {
                 let outcome = within(policy.try_timeout, call(node.channel.clone())).await;
                 self.in_flight.store(false, Ordering::Relaxed);
                 let status = match outcome {
-                    Ok(response) => return Ok(response.into_inner()),
+                    Ok(response) => return Ok((position, response.into_inner())),
                     Err(status) => status,
                 };
                 let failure = if never_sent(&status) {

@@ -38,6 +38,9 @@ pub struct Minted {
     pub token_id: String,
     /// Names a state of the cluster that knows the registration minted under.
     pub consistency_token: String,
+    /// Its issuer is so young that verifiers which know keys only by a cached JWKS
+    /// may not know it yet. The next tokens come from another node if one answers.
+    pub settling: bool,
 }
 
 impl std::fmt::Debug for Minted {
@@ -55,6 +58,7 @@ impl From<v1::MintResponse> for Minted {
             expires_at: response.expires_at,
             token_id: response.token_id,
             consistency_token: response.consistency_token,
+            settling: response.settling,
         }
     }
 }
@@ -80,18 +84,22 @@ impl Client {
         })
     }
 
-    /// Mints a token for the calling agent, at whichever node answers.
+    /// Mints a token for the calling agent, at whichever node answers. When it says
+    /// that it settles, the next ones are minted at another if there is one.
     ///
     /// # Errors
     /// [`Error::Refused`] is final. A mint leaves nothing behind, so it is tried
     /// at every node until the deadline.
     pub async fn mint(&self, request: v1::MintRequest) -> Result<Minted, Error> {
-        self.call(Idempotence::Repeatable, |channel| {
+        let request = self.endpoints.continuing(request);
+        let mint = |channel| {
             let request = request.clone();
             async move { TokenServiceClient::new(channel).mint(request).await }
-        })
-        .await
-        .map(Minted::from)
+        };
+        let (position, response) =
+            call(&self.endpoints, self.retry, Idempotence::Repeatable, mint).await?;
+        self.endpoints.minted(position, &response);
+        Ok(Minted::from(response))
     }
 
     /// Opens a stream of mints to the preferred node.
@@ -127,7 +135,9 @@ impl Client {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        call(&self.endpoints, self.retry, idempotence, attempt).await
+        call(&self.endpoints, self.retry, idempotence, attempt)
+            .await
+            .map(|(_, answer)| answer)
     }
 
     /// How the calls went so far, those of all clones together.

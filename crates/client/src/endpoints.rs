@@ -1,11 +1,18 @@
 //! The nodes that a client may turn to, and which one it prefers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use chancery_wire::v1;
 use thiserror::Error;
 use tonic::transport::Channel;
 
-use crate::{connection, identity::SharedIdentity, statistics::Counters};
+use crate::{
+    connection,
+    identity::SharedIdentity,
+    preference::{Blemish, Preference},
+    seen::Seen,
+    statistics::Counters,
+};
 
 /// Why a client cannot be made of its configuration.
 #[derive(Debug, Error)]
@@ -31,11 +38,12 @@ pub(crate) struct Node {
     pub(crate) channel: Channel,
 }
 
-/// All of them. A failure moves every later call to the next node, so that one
-/// dead node costs a client one failed try and not one a call.
+/// All of them. A failure moves every later call to another node, so that one dead
+/// node costs a client one failed try and not one a call.
 pub(crate) struct Endpoints {
     nodes: Vec<Node>,
-    preferred: AtomicUsize,
+    preference: Preference,
+    seen: Seen,
     pub(crate) counters: Counters,
 }
 
@@ -49,7 +57,7 @@ impl Endpoints {
             return Err(InvalidEndpoint::None);
         }
         let tls = connection::tls(roots, identity)?;
-        let nodes = addresses
+        let nodes: Vec<_> = addresses
             .iter()
             .map(|address| {
                 Ok(Node {
@@ -59,8 +67,9 @@ impl Endpoints {
             })
             .collect::<Result<_, InvalidEndpoint>>()?;
         Ok(Self {
+            preference: Preference::over(nodes.len()),
+            seen: Seen::default(),
             nodes,
-            preferred: AtomicUsize::new(0),
             counters: Counters::default(),
         })
     }
@@ -72,15 +81,27 @@ impl Endpoints {
 
     /// The node to turn to now, with the position that [`Self::leave`] takes.
     pub(crate) fn preferred(&self) -> Option<(usize, &Node)> {
-        let position = self.preferred.load(Ordering::Relaxed) % self.nodes.len();
+        let position = self.preference.position();
         self.nodes.get(position).map(|node| (position, node))
     }
 
-    /// Turns away from a node that failed, unless another call already has.
+    /// Turns away from a node that failed.
     pub(crate) fn leave(&self, position: usize) {
-        let next = (position + 1) % self.nodes.len();
-        let _ =
-            self.preferred
-                .compare_exchange(position, next, Ordering::Relaxed, Ordering::Relaxed);
+        self.preference
+            .turn(position, Blemish::Failed, Instant::now());
+    }
+
+    /// Turns away from the node that minted this, if it says that it settles.
+    pub(crate) fn minted(&self, position: usize, response: &v1::MintResponse) {
+        if response.settling {
+            let now = Instant::now();
+            self.seen.note(&response.consistency_token, now);
+            self.preference.turn(position, Blemish::Settling, now);
+        }
+    }
+
+    /// `request`, so that no other node answers it from before what was seen.
+    pub(crate) fn continuing(&self, request: v1::MintRequest) -> v1::MintRequest {
+        self.seen.after(request, Instant::now())
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Client ─► Endpoints ─► Connection (TLS 1.3, root pinned, own key proved)
-//!    │          └ the preferred node first, the others after a failure
+//!    │          └ Preference: one node, the others after a failure or while it settles
 //!    └ Retry: what may be sent again, how often, until when
 //! ```
 //!
@@ -26,7 +26,9 @@ mod endpoints;
 mod error;
 mod identity;
 mod mint_stream;
+mod preference;
 mod retry;
+mod seen;
 mod statistics;
 
 pub use call::Idempotence;

@@ -1,5 +1,7 @@
 //! Many mints over one stream: one authentication, answers in request order.
 
+use std::sync::Arc;
+
 use chancery_wire::v1::{
     MintRequest, MintStreamRequest, MintStreamResponse, mint_stream_response::Outcome,
     token_service_client::TokenServiceClient,
@@ -20,15 +22,21 @@ use crate::{
 const WINDOW: usize = 128;
 
 /// An open stream of mints at one node. When it ends (the node is lost, or the
-/// caller lost its standing) open another: nothing has to be undone.
+/// caller lost its standing) open another: nothing has to be undone. Who is told
+/// that the node settles may do so too: the next stream goes to another node.
 pub struct MintStream {
+    endpoints: Arc<Endpoints>,
+    position: usize,
     requests: mpsc::Sender<MintStreamRequest>,
     answers: Streaming<MintStreamResponse>,
     next: u64,
 }
 
 impl MintStream {
-    pub(crate) async fn open(endpoints: &Endpoints, retry: RetryPolicy) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        endpoints: &Arc<Endpoints>,
+        retry: RetryPolicy,
+    ) -> Result<Self, Error> {
         let opened = call(
             endpoints,
             retry,
@@ -43,8 +51,10 @@ impl MintStream {
             },
         )
         .await?;
-        let (requests, answers) = opened;
+        let (position, (requests, answers)) = opened;
         Ok(Self {
+            endpoints: endpoints.clone(),
+            position,
             requests,
             answers,
             next: 0,
@@ -62,7 +72,7 @@ impl MintStream {
         self.requests
             .send(MintStreamRequest {
                 sequence,
-                request: Some(request),
+                request: Some(self.endpoints.continuing(request)),
             })
             .await
             .map_err(|_| Error::StreamEnded("the node".to_owned()))?;
@@ -87,7 +97,10 @@ impl MintStream {
             })?
             .ok_or_else(|| Error::StreamEnded("the node".to_owned()))?;
         let outcome = match answer.outcome {
-            Some(Outcome::Response(response)) => Ok(Minted::from(response)),
+            Some(Outcome::Response(response)) => {
+                self.endpoints.minted(self.position, &response);
+                Ok(Minted::from(response))
+            }
             Some(Outcome::Refusal(refusal)) => Err(Refusal {
                 code: Code::from_i32(refusal.code),
                 reason: refusal.reason,

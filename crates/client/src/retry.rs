@@ -58,7 +58,8 @@ pub(crate) fn classify(status: &Status, reason: Option<&str>) -> Failure {
     match (status.code(), reason) {
         (Code::Unavailable, Some("OUTCOME_UNKNOWN")) => Failure::Unknown,
         (Code::Unavailable | Code::ResourceExhausted, Some(reason)) => {
-            if status.code() == Code::Unavailable || reason == "TOO_MANY_IN_FLIGHT" {
+            let busy = matches!(reason, "TOO_MANY_IN_FLIGHT" | "SNAPSHOTS_BUSY");
+            if status.code() == Code::Unavailable || busy {
                 Failure::NotDone
             } else {
                 Failure::Final
@@ -93,10 +94,9 @@ mod tests {
         );
         let exhausted = Status::resource_exhausted("full");
         assert_eq!(classify(&exhausted, Some("RATE")), Failure::Final);
-        assert_eq!(
-            classify(&exhausted, Some("TOO_MANY_IN_FLIGHT")),
-            Failure::NotDone
-        );
+        for busy in ["TOO_MANY_IN_FLIGHT", "SNAPSHOTS_BUSY"] {
+            assert_eq!(classify(&exhausted, Some(busy)), Failure::NotDone);
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
     admission::{AdmissionError, InstalledNode},
     caller::{Bounds, Callers},
     clock::SystemClock,
-    config::Config,
+    config::{Config, ConfigError},
     issuance::{DrawSeed, IssuerManager, Signer},
     keeper,
     listener::{Limits, Listener},
@@ -35,7 +35,7 @@ use crate::{
     minting::Minter,
     registry::{self, Principals},
     routes::{self, ReflectionError},
-    service::Desk,
+    service::{Desk, Snapshots},
     start,
     status::NodeStatus,
     tls,
@@ -48,6 +48,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// The configuration breaks one of its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The node's files are missing or not in order.
     #[error(transparent)]
     Admission(#[from] AdmissionError),
@@ -128,6 +131,7 @@ pub async fn serve_drawing(
     draw_seed: DrawSeed,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    config.validate()?;
     let installed = InstalledNode::load(&config.data_dir)?;
     let threads = Threads {
         raft: runtime("raft", config.raft_threads)?,
@@ -247,6 +251,7 @@ impl Running {
                 clock: SystemClock,
             },
             status: status.clone(),
+            snapshots: Snapshots::default(),
         });
         let (routes, reporter) = routes::all(desk)?;
         running.serve_admin(config, &status, consensus, api).await?;
@@ -364,4 +369,31 @@ async fn bind_public(
             address,
             source,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_served_by_a_configuration_that_was_made_by_hand_and_is_out_of_bounds() {
+        let config = Config {
+            data_dir: "/nonexistent".into(),
+            api_listen: ([127, 0, 0, 1], 0).into(),
+            peer_listen: ([127, 0, 0, 1], 0).into(),
+            admin_listen: ([0, 0, 0, 0], 0).into(),
+            api_threads: 1,
+            raft_threads: 1,
+            snapshot_every: 100,
+            drain_seconds: 0,
+        };
+        let outcome = serve(config, std::future::pending()).await;
+        assert!(
+            matches!(
+                outcome,
+                Err(ServeError::Config(ConfigError::AdminNotLoopback(_)))
+            ),
+            "{outcome:?}"
+        );
+    }
 }

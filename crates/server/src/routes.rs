@@ -10,13 +10,17 @@ use chancery_wire::v1::{
 };
 use thiserror::Error;
 use tonic::service::Routes;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health as HealthService, HealthServer},
+    server::HealthReporter,
+};
 
 use crate::{
     jwks,
     listener::Limits,
     service::{Agents, Clusters, Desk, Keys, Principals, Revocations, Tokens},
-    status::NodeStatus,
+    status::{Health, NodeStatus},
 };
 
 /// The descriptors that reflection serves cannot be read: a defect of the build.
@@ -25,7 +29,23 @@ use crate::{
 pub struct ReflectionError(String);
 
 const MESSAGE_BYTES: usize = Limits::MESSAGE_BYTES;
+/// A request for health is a name.
+const HEALTH_BYTES: usize = 1024;
 const HEALTH_EVERY: Duration = Duration::from_millis(250);
+
+/// The name under which `grpc.health.v1` says what `/readyz` says: for balancers,
+/// which send new callers to settled nodes while there are any.
+const SETTLED: &str = "chancery.settled";
+/// What it says the same of: the node, and each of its services.
+const SERVICES: [&str; 7] = [
+    "",
+    "chancery.v1.AgentService",
+    "chancery.v1.PrincipalService",
+    "chancery.v1.TokenService",
+    "chancery.v1.RevocationService",
+    "chancery.v1.KeyService",
+    "chancery.v1.ClusterService",
+];
 
 macro_rules! bounded {
     ($server:ident, $service:expr) => {
@@ -43,7 +63,7 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
             .register_encoded_file_descriptor_set(chancery_wire::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (reporter, health) = tonic_health::server::health_reporter();
+    let (reporter, health) = health();
     let mut routes = Routes::builder();
     routes
         .add_service(bounded!(AgentServiceServer, Agents(desk.clone())))
@@ -52,8 +72,18 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
         .add_service(bounded!(RevocationServiceServer, Revocations(desk.clone())))
         .add_service(bounded!(KeyServiceServer, Keys(desk.clone())))
         .add_service(bounded!(ClusterServiceServer, Clusters(desk.clone())))
-        .add_service(describe().build_v1().map_err(failed)?)
-        .add_service(describe().build_v1alpha().map_err(failed)?)
+        .add_service(
+            describe()
+                .build_v1()
+                .map_err(failed)?
+                .max_decoding_message_size(MESSAGE_BYTES),
+        )
+        .add_service(
+            describe()
+                .build_v1alpha()
+                .map_err(failed)?
+                .max_decoding_message_size(MESSAGE_BYTES),
+        )
         .add_service(health);
     let router = routes
         .routes()
@@ -62,33 +92,103 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
     Ok((Routes::from(router), reporter))
 }
 
-/// Keeps `grpc.health.v1` true, for the node and for each of its services.
-/// Settling is no reason to refuse a call, so it counts for `/readyz` only.
+fn health() -> (HealthReporter, HealthServer<impl HealthService>) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    (reporter, health.max_decoding_message_size(HEALTH_BYTES))
+}
+
+/// Keeps `grpc.health.v1` true, for the node, for each of its services, and for
+/// `chancery.settled`. Settling is no reason to refuse a call, so it counts for
+/// that one and for `/readyz` only.
 pub(crate) async fn report_health(status: NodeStatus, reporter: HealthReporter) {
     let mut look = tokio::time::interval(HEALTH_EVERY);
     let mut told = None;
     loop {
         look.tick().await;
-        let answers = status.health().serving();
-        if told == Some(answers) {
+        let statuses = statuses(status.health());
+        if told == Some(statuses) {
             continue;
         }
-        told = Some(answers);
-        let serving = if answers {
+        told = Some(statuses);
+        for (service, serving) in statuses {
+            reporter.set_service_status(service, serving).await;
+        }
+    }
+}
+
+fn statuses(health: Health) -> [(&'static str, ServingStatus); SERVICES.len() + 1] {
+    let said = |yes| {
+        if yes {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
-        };
-        for service in [
-            "",
-            "chancery.v1.AgentService",
-            "chancery.v1.PrincipalService",
-            "chancery.v1.TokenService",
-            "chancery.v1.RevocationService",
-            "chancery.v1.KeyService",
-            "chancery.v1.ClusterService",
-        ] {
-            reporter.set_service_status(service, serving).await;
         }
+    };
+    let mut statuses = [(SETTLED, said(health.ready())); SERVICES.len() + 1];
+    for (status, service) in statuses.iter_mut().zip(SERVICES) {
+        *status = (service, said(health.serving()));
+    }
+    statuses
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chancery_credential::IssuerNumber;
+    use http::Request;
+    use prost::Message;
+    use tonic::{Code, Status, body::Body};
+    use tonic_health::pb::HealthCheckRequest;
+    use tower::ServiceExt;
+
+    #[test]
+    fn a_settling_node_serves_and_is_no_place_for_new_callers() {
+        let settling = Health {
+            fresh: true,
+            issuer: Some(IssuerNumber(1)),
+            settling: true,
+            draining: false,
+        };
+        let said = |health, wanted: &str| {
+            let found = statuses(health)
+                .into_iter()
+                .find(|(name, _)| *name == wanted);
+            found.unwrap().1
+        };
+        for service in SERVICES {
+            assert_eq!(said(settling, service), ServingStatus::Serving);
+        }
+        assert_eq!(said(settling, SETTLED), ServingStatus::NotServing);
+        let settled = Health {
+            settling: false,
+            ..settling
+        };
+        assert_eq!(said(settled, SETTLED), ServingStatus::Serving);
+        let stale = Health {
+            fresh: false,
+            ..settled
+        };
+        assert_eq!(said(stale, ""), ServingStatus::NotServing);
+        assert_eq!(said(stale, SETTLED), ServingStatus::NotServing);
+    }
+
+    async fn ask_for_health_of(name: String) -> Code {
+        let message = HealthCheckRequest { service: name }.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let framed = [&[0], &length[..], &message].concat();
+        let request = Request::post("/grpc.health.v1.Health/Check")
+            .header("content-type", "application/grpc")
+            .body(Body::new(axum::body::Body::from(framed)));
+        let (_reporter, health) = health();
+        let answer = health.oneshot(request.unwrap()).await.unwrap();
+        Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
+    }
+
+    #[tokio::test]
+    async fn a_question_for_health_that_is_no_name_is_not_read() {
+        assert_eq!(ask_for_health_of(String::new()).await, Code::Ok);
+        assert_eq!(ask_for_health_of("x".repeat(256)).await, Code::NotFound);
+        assert_eq!(ask_for_health_of("x".repeat(1100)).await, Code::OutOfRange);
     }
 }

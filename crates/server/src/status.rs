@@ -6,7 +6,11 @@ use chancery_consensus::Consensus;
 use chancery_credential::IssuerNumber;
 use chancery_revocation::Clock;
 
-use crate::{clock::SystemClock, issuance::Signer, node::Draining};
+use crate::{
+    clock::SystemClock,
+    issuance::{ActiveIssuer, Signer},
+    node::Draining,
+};
 
 /// Reads the node's health.
 #[derive(Clone)]
@@ -49,20 +53,28 @@ impl NodeStatus {
             .signer
             .active()
             .filter(|issuer| issuer.is_open_in(view));
+        Health {
+            fresh,
+            settling: active.as_ref().is_some_and(|issuer| self.settles(issuer)),
+            issuer: active.map(|issuer| issuer.number),
+            draining: self.draining.is_draining(),
+        }
+    }
+
+    /// [`Health::settling`] alone, cheap enough for every mint.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.signer
+            .active()
+            .is_some_and(|issuer| self.settles(&issuer))
+    }
+
+    fn settles(&self, issuer: &ActiveIssuer) -> bool {
         let lead = self
             .consensus
             .directory()
             .settings()
             .map_or(0, |settings| settings.rotation_lead_ms());
-        let settling = active.as_ref().is_some_and(|issuer| {
-            let age = SystemClock.now().boot.since(issuer.known_since);
-            age.is_none_or(|age| age.as_millis() < u128::from(lead))
-        });
-        Health {
-            fresh,
-            issuer: active.map(|issuer| issuer.number),
-            settling,
-            draining: self.draining.is_draining(),
-        }
+        let age = SystemClock.now().boot.since(issuer.known_since);
+        age.is_none_or(|age| age.as_millis() < u128::from(lead))
     }
 }

@@ -11,7 +11,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tracing::Span;
 
-use super::bounds::Place;
+use super::bounds::Places;
 use super::refusal::Refusal;
 use super::standing::{Lookout, Standing};
 
@@ -88,23 +88,23 @@ impl HttpBody for JudgedRequest {
     }
 }
 
-/// What a client reads. It holds the request's place until it has ended. That of
+/// What a client reads. It holds the request's places until it has ended. That of
 /// a stream ends, with the refusal in its trailers, when standing is lost: the
 /// service's own body is dropped, and with it all that it still meant to say.
 pub(super) struct JudgedResponse {
     inner: Body,
     lookout: Option<Lookout>,
-    place: Option<Place>,
+    places: Option<Places>,
     span: Span,
     over: bool,
 }
 
 impl JudgedResponse {
-    pub(super) fn wrap(inner: Body, lookout: Option<Lookout>, place: Place, span: Span) -> Body {
+    pub(super) fn wrap(inner: Body, lookout: Option<Lookout>, places: Places, span: Span) -> Body {
         Body::new(Self {
             inner,
             lookout,
-            place: Some(place),
+            places: Some(places),
             span,
             over: false,
         })
@@ -114,7 +114,7 @@ impl JudgedResponse {
         self.over = true;
         self.inner = Body::empty();
         self.lookout = None;
-        self.place = None;
+        self.places = None;
     }
 }
 

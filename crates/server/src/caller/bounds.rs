@@ -2,44 +2,68 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use thiserror::Error;
 
 use super::identity::Identity;
 
-/// What one principal, and all strangers together, may hold on this node at a
-/// time. A principal's keys count together, and so do replicas that share one.
+/// What may be held on this node at a time. A principal's keys count together, and
+/// so do replicas that share one. A stranger is who proved no key, or one that is
+/// nobody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Connections of one principal.
-    pub connections_per_principal: u32,
-    /// Single requests of one principal that are being served.
-    pub requests_per_principal: u32,
-    /// Streams of one principal.
-    pub streams_per_principal: u32,
-    /// Connections of strangers: without a certificate, or with a key that was
-    /// nobody's when they connected.
-    pub stranger_connections: u32,
-    /// Connections of strangers from one address (of IPv6, from one /64).
-    pub stranger_connections_per_address: u32,
-    /// Requests and streams of strangers that are being served.
-    pub stranger_requests: u32,
+    /// Connections, by who connected.
+    pub connections: Share,
+    /// Single requests that are being served.
+    pub requests: Share,
+    /// Streams.
+    pub streams: Share,
+}
+
+/// How much of one thing each may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// One principal.
+    pub principal: u32,
+    /// The strangers at one address (of IPv6, in one /64).
+    pub address: u32,
+    /// All strangers together.
+    pub strangers: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            connections_per_principal: 256,
-            requests_per_principal: 512,
-            streams_per_principal: 256,
-            stranger_connections: 2048,
-            stranger_connections_per_address: 256,
-            stranger_requests: 1024,
+            connections: Share {
+                principal: 256,
+                address: 256,
+                strangers: 2048,
+            },
+            requests: Share {
+                principal: 512,
+                address: 128,
+                strangers: 1024,
+            },
+            streams: Share {
+                principal: 256,
+                address: 32,
+                strangers: 512,
+            },
         }
     }
+}
+
+/// Somebody holds as much as it may.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{bound} of {holder} are there already, the most that this node takes")]
+pub struct Crowded {
+    pub(super) holder: Holder,
+    pub(super) bound: u32,
 }
 
 /// Who holds something.
@@ -53,7 +77,7 @@ pub(crate) enum Holder {
 }
 
 impl Holder {
-    pub(super) fn of(identity: &Identity) -> Self {
+    pub(crate) fn of(identity: &Identity) -> Self {
         match identity {
             Identity::Anyone => Self::Strangers,
             Identity::Agent { id } => Self::Agent(id.clone()),
@@ -68,6 +92,18 @@ impl Holder {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
             v4 => v4,
         })
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Strangers => f.write_str("strangers"),
+            Self::Address(address) => write!(f, "strangers at {address}"),
+            Self::Agent(id) => write!(f, "agent:{id}"),
+            Self::Operator(name) => write!(f, "operator:{name}"),
+            Self::Service(name) => write!(f, "service:{name}"),
+        }
     }
 }
 
@@ -86,21 +122,40 @@ impl Tally {
         })
     }
 
-    /// A place for one more, or `None` when `holder` has `bound` already.
-    pub(crate) fn take(self: &Arc<Self>, holder: Holder, bound: u32) -> Option<Place> {
-        let mut counts = self.shard(&holder)?.lock();
+    /// A place for one more, unless `holder` has `bound` already.
+    pub(crate) fn take(self: &Arc<Self>, holder: Holder, bound: u32) -> Result<Place, Crowded> {
+        let Some(shard) = self.shard(&holder) else {
+            return Err(Crowded { holder, bound });
+        };
+        let mut counts = shard.lock();
         let count = counts.entry(holder.clone()).or_insert(0);
         if *count >= bound {
             if *count == 0 {
                 counts.remove(&holder);
             }
-            return None;
+            return Err(Crowded { holder, bound });
         }
         *count += 1;
-        Some(Place {
+        Ok(Place {
             tally: self.clone(),
             holder,
         })
+    }
+
+    /// Places for one more of `principal`; without one, of a stranger at `address`,
+    /// who takes one of its address's and one of all strangers'.
+    pub(super) fn share(
+        self: &Arc<Self>,
+        share: Share,
+        principal: Option<Holder>,
+        address: IpAddr,
+    ) -> Result<Places, Crowded> {
+        if let Some(principal) = principal {
+            return Ok((self.take(principal, share.principal)?, None));
+        }
+        let of_address = self.take(Holder::at(address), share.address)?;
+        let of_all = self.take(Holder::Strangers, share.strangers)?;
+        Ok((of_address, Some(of_all)))
     }
 
     fn shard(&self, holder: &Holder) -> Option<&Mutex<HashMap<Holder, u32>>> {
@@ -123,6 +178,9 @@ impl Tally {
     }
 }
 
+/// What one request, stream or connection holds: a stranger's takes two.
+pub(super) type Places = (Place, Option<Place>);
+
 /// A place that a request, stream or connection holds; dropping it gives it
 /// back.
 #[must_use]
@@ -137,8 +195,8 @@ impl Drop for Place {
     }
 }
 
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Place").field(&self.holder).finish()
     }
 }
@@ -159,7 +217,7 @@ mod tests {
         let tally = Tally::new();
         let first = tally.take(agent("a"), 2).unwrap();
         let second = tally.take(agent("a"), 2).unwrap();
-        assert!(tally.take(agent("a"), 2).is_none());
+        assert!(tally.take(agent("a"), 2).is_err());
         let other = tally.take(agent("b"), 2).unwrap();
         drop(first);
         let third = tally.take(agent("a"), 2).unwrap();
@@ -168,9 +226,31 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_full_takes_nothing_of_all_strangers() {
+        let share = Share {
+            principal: 1,
+            address: 1,
+            strangers: 2,
+        };
+        let tally = Tally::new();
+        let take = |last: u8| tally.share(share, None, [192, 0, 2, last].into());
+        let first = take(1).unwrap();
+        assert_eq!(
+            take(1).unwrap_err().to_string(),
+            "1 of strangers at 192.0.2.1 are there already, the most that this node takes"
+        );
+        let _second = take(2).unwrap();
+        assert_eq!(take(3).unwrap_err().holder, Holder::Strangers);
+        let registered = tally.share(share, Some(agent("a")), [192, 0, 2, 1].into());
+        assert!(registered.is_ok());
+        drop(first);
+        assert!(take(3).is_ok());
+    }
+
+    #[test]
     fn no_places_leave_no_entry() {
         let tally = Tally::new();
-        assert!(tally.take(Holder::Strangers, 0).is_none());
+        assert!(tally.take(Holder::Strangers, 0).is_err());
         assert!(tally.shards.iter().all(|shard| shard.lock().is_empty()));
     }
 

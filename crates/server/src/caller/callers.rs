@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chancery_revocation::Clock;
-use thiserror::Error;
 use tokio::sync::watch;
 use tonic::Code;
 
-use super::bounds::{Bounds, Holder, Place, Tally};
+use super::Connection;
+use super::bounds::{Bounds, Crowded, Holder, Places, Tally};
 use super::identity::Identity;
 use super::layer::CallerLayer;
 use super::permission::Shape;
@@ -35,21 +35,13 @@ pub(super) struct Shared {
     draining: AtomicBool,
 }
 
-/// A connection is refused: its holder has as many as it may.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{holder} has {bound} connections already; close some, or use more streams on one")]
-pub struct Crowded {
-    holder: String,
-    bound: u32,
-}
-
 /// The places of one connection.
 #[derive(Debug)]
 #[must_use]
 pub struct Admitted {
     /// Whether its key was nobody's, or there was none.
     pub stranger: bool,
-    _places: [Option<Place>; 2],
+    _places: Places,
 }
 
 impl Callers {
@@ -100,36 +92,13 @@ impl Callers {
     ///
     /// When its holder has as many as it may.
     pub fn admit(&self, proved: Option<&CallerKey>, address: IpAddr) -> Result<Admitted, Crowded> {
-        let Shared {
-            registry,
-            bounds,
-            connections,
-            ..
-        } = &*self.0;
-        let known = proved.and_then(|proved| registry.look_up(&proved.key));
-        let take = |holder: Holder, name: &dyn std::fmt::Display, bound: u32| {
-            connections.take(holder, bound).ok_or_else(|| Crowded {
-                holder: name.to_string(),
-                bound,
-            })
-        };
-        if let Some(known) = known {
-            let holder = Holder::of(&known.identity);
-            let place = take(holder, &known.identity, bounds.connections_per_principal)?;
-            return Ok(Admitted {
-                stranger: false,
-                _places: [Some(place), None],
-            });
-        }
-        let of_address = take(
-            Holder::at(address),
-            &address,
-            bounds.stranger_connections_per_address,
-        )?;
-        let of_all = take(Holder::Strangers, &"the world", bounds.stranger_connections)?;
+        let principal = self.0.principal(proved);
+        let stranger = principal.is_none();
+        let share = self.0.bounds.connections;
+        let places = self.0.connections.share(share, principal, address)?;
         Ok(Admitted {
-            stranger: true,
-            _places: [Some(of_address), Some(of_all)],
+            stranger,
+            _places: places,
         })
     }
 }
@@ -149,30 +118,39 @@ impl Shared {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// A place for a request of `identity`.
-    pub(super) fn place(&self, identity: &Identity, shape: Shape) -> Result<Place, Refusal> {
-        let (tally, bound, what) = match (identity, shape) {
-            (Identity::Anyone, _) => (
-                &self.requests,
-                self.bounds.stranger_requests,
-                "requests of strangers",
-            ),
-            (_, Shape::Streaming) => (&self.streams, self.bounds.streams_per_principal, "streams"),
-            _ => (
-                &self.requests,
-                self.bounds.requests_per_principal,
-                "requests",
-            ),
+    /// Whose key was proved.
+    fn principal(&self, proved: Option<&CallerKey>) -> Option<Holder> {
+        let known = self.registry.look_up(&proved?.key)?;
+        Some(Holder::of(&known.identity))
+    }
+
+    /// Places for a request of `identity`. What anyone may call counts for the
+    /// principal that calls it: it does not compete with strangers.
+    pub(super) fn place(
+        &self,
+        identity: &Identity,
+        connection: &Connection,
+        shape: Shape,
+    ) -> Result<Places, Refusal> {
+        let (tally, share, what) = match shape {
+            Shape::Streaming => (&self.streams, self.bounds.streams, "streams"),
+            Shape::Unary | Shape::Http => (&self.requests, self.bounds.requests, "requests"),
         };
-        tally.take(Holder::of(identity), bound).ok_or_else(|| {
-            Refusal::new(
-                Code::ResourceExhausted,
-                "TOO_MANY_IN_FLIGHT",
-                format!(
-                    "{identity} has {bound} {what} in flight on this node, the most that it may"
-                ),
-                "wait for answers before sending more, or use another node",
-            )
-        })
+        let principal = match identity {
+            Identity::Anyone => self.principal(connection.proved.as_ref()),
+            known => Some(Holder::of(known)),
+        };
+        tally
+            .share(share, principal, connection.remote.ip())
+            .map_err(|Crowded { holder, bound }| {
+                Refusal::new(
+                    Code::ResourceExhausted,
+                    "TOO_MANY_IN_FLIGHT",
+                    format!(
+                        "{bound} {what} of {holder} are in flight on this node, the most that it takes"
+                    ),
+                    "wait for answers before sending more, or use another node",
+                )
+            })
     }
 }

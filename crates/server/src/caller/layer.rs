@@ -13,7 +13,7 @@ use tracing::{Instrument, Span, debug, field, info_span};
 
 use super::Connection;
 use super::body::{JudgedRequest, JudgedResponse};
-use super::bounds::Place;
+use super::bounds::Places;
 use super::callers::Shared;
 use super::deadline;
 use super::identity::Caller;
@@ -118,7 +118,7 @@ where
     let Admitted {
         request,
         standing,
-        place,
+        places,
     } = admitted;
     let outcome = match row.shape {
         Shape::Streaming => stream(inner, request, standing).await,
@@ -126,7 +126,7 @@ where
     };
     match outcome {
         Ok((response, lookout)) => {
-            response.map(|body| JudgedResponse::wrap(body, lookout, place, span))
+            response.map(|body| JudgedResponse::wrap(body, lookout, places, span))
         }
         Err(refusal) => answer(row.shape, refusal),
     }
@@ -136,7 +136,7 @@ where
 struct Admitted {
     request: Request<Body>,
     standing: Arc<Standing>,
-    place: Place,
+    places: Places,
 }
 
 fn admit(
@@ -156,7 +156,7 @@ fn admit(
     let key = connection.proved.map(|proved| proved.key);
     let standing = Arc::new(Standing::begin(shared.clone(), row, key)?);
     span.record("caller", field::display(standing.identity()));
-    let place = shared.place(standing.identity(), row.shape)?;
+    let places = shared.place(standing.identity(), &connection, row.shape)?;
     request.extensions_mut().insert(Caller {
         identity: standing.identity().clone(),
         key,
@@ -168,7 +168,7 @@ fn admit(
     Ok(Admitted {
         request,
         standing,
-        place,
+        places,
     })
 }
 

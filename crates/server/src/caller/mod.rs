@@ -33,9 +33,9 @@ mod registry;
 mod request_id;
 mod standing;
 
-pub use bounds::{Bounds, Place};
+pub use bounds::{Bounds, Crowded, Place, Share};
 pub(crate) use bounds::{Holder, Tally};
-pub use callers::{Admitted, Callers, Crowded};
+pub use callers::{Admitted, Callers};
 pub use identity::{Caller, Identity};
 pub use layer::{CallerLayer, CallerService};
 pub use refusal::{DOMAIN, Refusal, refuse};
@@ -46,7 +46,7 @@ pub use request_id::REQUEST_ID;
 /// of every request.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection {
-    /// Where it comes from. For the record; it decides nothing.
+    /// Where it comes from: for the record, and for the bounds of strangers.
     pub remote: std::net::SocketAddr,
     /// What the handshake proved; `None` without a client certificate.
     pub proved: Option<crate::tls::CallerKey>,

@@ -174,6 +174,7 @@ impl Gate {
     fn place_of(&self, remote: SocketAddr) -> Option<Place> {
         self.addresses
             .take(Holder::at(remote.ip()), self.per_address)
+            .ok()
     }
 }
 

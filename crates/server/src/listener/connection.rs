@@ -193,7 +193,8 @@ where
     Ok(response.map(|body| in_flight.until_sent(body)))
 }
 
-/// Drives a connection until it ends, is idle for too long, or the node stops.
+/// Drives a connection until it ends, is idle or stalled for too long, or the node
+/// stops.
 async fn run<C>(
     terms: &Terms,
     activity: &Activity,
@@ -207,6 +208,7 @@ where
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = activity.idle(idle) => {}
+        () = activity.stalled(terms.limits.send_time) => {}
         () = terms.drain.cancelled() => {}
     }
     connection.as_mut().close();

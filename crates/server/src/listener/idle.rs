@@ -11,11 +11,17 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-/// Counts the requests of one connection.
+/// Counts the requests of one connection, and the frames of their answers that the
+/// client has not made room for.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     begun: AtomicU64,
     ended: AtomicU64,
+    /// Looks for frames that wait.
+    looks: AtomicU64,
+    /// Frames that wait, by whether they were handed out after an even or an odd
+    /// number of looks.
+    waiting: [AtomicU64; 2],
 }
 
 impl Activity {
@@ -41,6 +47,49 @@ impl Activity {
             tokio::time::sleep(every).await;
         }
     }
+
+    /// Returns when a frame has waited from one look to the next, `every` later:
+    /// the client reads no more, or next to nothing.
+    pub(super) async fn stalled(&self, every: Duration) {
+        for look in 0.. {
+            self.looks.store(look, Ordering::Release);
+            tokio::time::sleep(every).await;
+            // Those handed out before this look began have waited all of it.
+            if self.waiting_since(look + 1).load(Ordering::Acquire) > 0 {
+                return;
+            }
+        }
+    }
+
+    fn waiting_since(&self, look: u64) -> &AtomicU64 {
+        let [even, odd] = &self.waiting;
+        if look.is_multiple_of(2) { even } else { odd }
+    }
+
+    fn hand_out(self: &Arc<Self>) -> Waiting {
+        let look = self.looks.load(Ordering::Acquire);
+        self.waiting_since(look).fetch_add(1, Ordering::AcqRel);
+        Waiting {
+            activity: self.clone(),
+            look,
+        }
+    }
+}
+
+/// A frame that was handed out, until the connection asks for the next: it does
+/// so when the client's window has room for this one.
+#[derive(Debug)]
+struct Waiting {
+    activity: Arc<Activity>,
+    look: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.activity
+            .waiting_since(self.look)
+            .fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A request that is being served, until it is dropped.
@@ -52,7 +101,8 @@ impl InFlight {
     pub(super) fn until_sent(self, body: Body) -> Sending {
         Sending {
             body,
-            _in_flight: self,
+            in_flight: self,
+            waiting: None,
         }
     }
 }
@@ -67,7 +117,8 @@ impl Drop for InFlight {
 #[derive(Debug)]
 pub(super) struct Sending {
     body: Body,
-    _in_flight: InFlight,
+    in_flight: InFlight,
+    waiting: Option<Waiting>,
 }
 
 impl HttpBody for Sending {
@@ -78,7 +129,12 @@ impl HttpBody for Sending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.waiting = None;
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.waiting = Some(self.in_flight.0.hand_out());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -20,6 +20,9 @@ pub struct Limits {
     pub idle: Duration,
     /// The same of a stranger's.
     pub stranger_idle: Duration,
+    /// How long a part of an answer may wait for its client to make room for it;
+    /// the connection is closed after that, and before twice that.
+    pub send_time: Duration,
     /// How long a connection that is being closed may take to end what it began.
     pub linger: Duration,
     /// How long, when the node stops, connections may take to end what they
@@ -67,6 +70,7 @@ impl Default for Limits {
             handshake_time: Duration::from_secs(5),
             idle: Duration::from_secs(15 * 60),
             stranger_idle: Duration::from_secs(30),
+            send_time: Duration::from_secs(30),
             linger: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             streams: 128,

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Whatever a peer withholds (its hello, its preface, its request, its reading,
-//! its pings) holds a bounded slot for a bounded time.
+//! its pings) holds a bounded slot for a bounded time. A stream that has nothing to
+//! say may last; it holds one of its caller's few.
 
 mod accept;
 mod connection;

@@ -14,6 +14,7 @@ mod keys;
 mod parse;
 mod principals;
 mod revocation;
+mod snapshots;
 mod tokens;
 mod verdict;
 mod watch;
@@ -29,6 +30,7 @@ pub(crate) use cluster::Clusters;
 pub(crate) use keys::Keys;
 pub(crate) use principals::Principals;
 pub(crate) use revocation::Revocations;
+pub(crate) use snapshots::Snapshots;
 pub(crate) use tokens::Tokens;
 
 /// The caller that the layer made out, and the message.
@@ -42,4 +44,5 @@ pub(crate) struct Desk {
     pub(crate) consensus: Consensus,
     pub(crate) minter: Minter<SystemClock>,
     pub(crate) status: NodeStatus,
+    pub(crate) snapshots: Snapshots,
 }

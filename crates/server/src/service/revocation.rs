@@ -92,9 +92,10 @@ impl RevocationService for Revocations {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         watch::max_age(&self.0, message.max_age_ms)?;
-        Ok(Response::new(Box::pin(watch::feed(self.0.clone())?)))
+        let place = self.0.snapshots.place(&caller.identity)?;
+        Ok(Response::new(Box::pin(watch::feed(self.0.clone(), place)?)))
     }
 }
 

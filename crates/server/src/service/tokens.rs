@@ -134,6 +134,7 @@ impl Tokens {
             expires_at: minted.expires_at,
             token_id: minted.id.to_string(),
             consistency_token: self.0.token_for(minted.revision),
+            settling: self.0.status.is_settling(),
         })
     }
 

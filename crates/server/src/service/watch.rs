@@ -9,12 +9,12 @@ use std::sync::Arc;
 use chancery_authority::Event;
 use chancery_consensus::{Missed, Step};
 use chancery_credential::{Revision, Subject};
-use chancery_revocation::{Change, Snapshot};
+use chancery_revocation::Change;
 use chancery_wire::v1;
 use futures::{Stream, StreamExt, stream};
 use tonic::{Code, Status};
 
-use super::{Desk, consistency::stale, parse};
+use super::{Desk, consistency::stale, parse, snapshots::SnapshotPlace};
 use crate::caller::refuse;
 
 /// Changes in one part of a snapshot: parts stay far below the message limit.
@@ -38,13 +38,21 @@ pub(super) fn max_age(desk: &Desk, asked_ms: u64) -> Result<u64, Status> {
 
 /// Everything that a watcher is sent. A watcher that falls behind is cut off and
 /// has to begin again; so is everybody when the state is replaced by a snapshot.
+/// `place` is held until the snapshot has been sent.
 pub(super) fn feed(
     desk: Arc<Desk>,
+    place: SnapshotPlace,
 ) -> Result<impl Stream<Item = Result<v1::WatchResponse, Status>> + Send, Status> {
     let events = desk.consensus.events();
     let (snapshot, _) = desk.read(|| desk.consensus.view().snapshot())?;
     let previous = snapshot.revision;
-    let parts = parts(&desk, snapshot);
+    let last = v1::ViewSnapshot {
+        changes: Vec::new(),
+        last: true,
+        revision: previous.0,
+        consistency_token: desk.token_for(previous),
+    };
+    let parts = parts(snapshot.changes.into_iter(), last, place);
     let deltas = stream::unfold(Some((desk, events, previous)), |place| async move {
         let (desk, mut events, previous) = place?;
         loop {
@@ -66,7 +74,7 @@ pub(super) fn feed(
             }
         }
     });
-    Ok(stream::iter(parts.into_iter().map(Ok)).chain(deltas))
+    Ok(stream::iter(parts.map(Ok)).chain(deltas))
 }
 
 fn resync() -> Status {
@@ -107,28 +115,29 @@ fn delta(
     })
 }
 
-fn parts(desk: &Desk, snapshot: Snapshot) -> Vec<v1::WatchResponse> {
-    let revision = snapshot.revision;
-    let mut parts: Vec<v1::ViewSnapshot> = snapshot
-        .changes
-        .chunks(PART)
-        .map(|changes| v1::ViewSnapshot {
-            changes: changes.iter().map(change).collect(),
-            ..v1::ViewSnapshot::default()
-        })
-        .collect();
-    parts.push(v1::ViewSnapshot {
-        changes: Vec::new(),
-        last: true,
-        revision: revision.0,
-        consistency_token: desk.token_for(revision),
-    });
-    parts
-        .into_iter()
-        .map(|part| v1::WatchResponse {
+/// A snapshot in parts, each made when the watcher has read the one before.
+/// `held` is dropped with the iterator, which the feed does after the last part.
+fn parts<H>(
+    mut changes: impl Iterator<Item = Change>,
+    last: v1::ViewSnapshot,
+    held: H,
+) -> impl Iterator<Item = v1::WatchResponse> {
+    let mut last = Some(last);
+    std::iter::from_fn(move || {
+        let _held = &held;
+        let changes: Vec<_> = changes.by_ref().take(PART).map(|it| change(&it)).collect();
+        let part = if changes.is_empty() {
+            last.take()?
+        } else {
+            v1::ViewSnapshot {
+                changes,
+                ..v1::ViewSnapshot::default()
+            }
+        };
+        Some(v1::WatchResponse {
             event: Some(v1::watch_response::Event::Snapshot(part)),
         })
-        .collect()
+    })
 }
 
 fn change(change: &Change) -> v1::ViewChange {
@@ -173,5 +182,57 @@ fn wire_subject(subject: &Subject) -> v1::Subject {
             Subject::GrantSet(name) => Wire::GrantSet(name.to_string()),
             Subject::Everything => Wire::Everything(true),
         }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_part_is_made_when_it_is_asked_for_and_the_last_one_says_so() {
+        let made = Cell::new(0);
+        let changes = (0..=PART as u64).map(|seconds| {
+            made.set(made.get() + 1);
+            Change::Time(seconds)
+        });
+        let last = v1::ViewSnapshot {
+            last: true,
+            revision: 7,
+            ..v1::ViewSnapshot::default()
+        };
+        let mut parts = parts(changes, last, ());
+        let mut next = || match parts.next()?.event? {
+            v1::watch_response::Event::Snapshot(part) => Some(part),
+            v1::watch_response::Event::Delta(_) => None,
+        };
+        assert_eq!(made.get(), 0);
+        assert_eq!(next().unwrap().changes.len(), PART);
+        assert_eq!(made.get(), PART);
+        let second = next().unwrap();
+        assert_eq!((second.changes.len(), second.last), (1, false));
+        let last = next().unwrap();
+        assert_eq!((last.changes.len(), last.revision), (0, 7));
+        assert!(last.last);
+        assert_eq!(next(), None);
+    }
+
+    #[tokio::test]
+    async fn the_place_of_a_snapshot_is_free_once_the_watcher_has_read_all_of_it() {
+        let place = Arc::new(());
+        let parts = parts(
+            [Change::Time(1)].into_iter(),
+            v1::ViewSnapshot::default(),
+            place.clone(),
+        );
+        let mut feed = stream::iter(parts).chain(stream::pending());
+        for _ in 0..2 {
+            assert!(feed.next().await.is_some());
+            assert_eq!(Arc::strong_count(&place), 2);
+        }
+        assert!(futures::poll!(feed.next()).is_pending());
+        assert_eq!(Arc::strong_count(&place), 1);
     }
 }

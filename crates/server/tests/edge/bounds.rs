@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chancery_server::caller::Bounds;
+use chancery_server::caller::{Bounds, Share};
 use chancery_server::listener::Limits;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -33,7 +33,10 @@ async fn limited(limits: Limits) -> Node {
 #[tokio::test]
 async fn too_many_streams_of_one_principal_are_refused_on_whatever_connection() {
     let mut node = bounded(Bounds {
-        streams_per_principal: 2,
+        streams: Share {
+            principal: 2,
+            ..Bounds::default().streams
+        },
         ..Bounds::default()
     })
     .await;
@@ -65,39 +68,82 @@ async fn too_many_streams_of_one_principal_are_refused_on_whatever_connection() 
     .await;
 }
 
+/// Everything of strangers as narrow as it can be without being closed.
+const NARROW: Share = Share {
+    principal: 1,
+    address: 1,
+    strangers: 2,
+};
+
+async fn jwks(client: &Client) -> http::StatusCode {
+    let request = http::Request::get("https://localhost/.well-known/jwks.json");
+    client.send(request).await.unwrap().code
+}
+
 #[tokio::test]
-async fn strangers_share_one_bound() {
+async fn an_address_at_its_bound_of_streams_is_in_nobody_s_way() {
     let node = bounded(Bounds {
-        stranger_requests: 1,
+        streams: NARROW,
         ..Bounds::default()
     })
     .await;
-    let _watching = node.connect_as_nobody().await.call(HEALTH_WATCH).await;
-    let status = node
-        .connect_as_nobody()
-        .await
-        .call(HEALTH)
-        .await
-        .status()
-        .await;
+    let shop = node.registry.register_service("shop");
+    let greedy = node.connect_as_nobody_from(1).await;
+    let _watching = greedy.call(HEALTH_WATCH).await;
+
+    for client in [&greedy, &node.connect_as_nobody_from(1).await] {
+        let status = client.call(HEALTH_WATCH).await.status().await;
+        assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
+        assert!(status.message().contains("127.0.0.1"), "{status}");
+    }
+    let other = node.connect_as_nobody_from(2).await;
+    let mut watching_too = other.call(HEALTH_WATCH).await;
+    watching_too.next().await.unwrap();
+
+    // All strangers have their streams: not one more, from wherever.
+    let third = node.connect_as_nobody_from(3).await;
+    let status = third.call(HEALTH_WATCH).await.status().await;
     assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
-    let jwks = http::Request::get("https://localhost/.well-known/jwks.json");
-    assert_eq!(
-        node.connect_as_nobody()
-            .await
-            .send(jwks)
-            .await
-            .unwrap()
-            .code,
-        429
-    );
+    // Single requests are none of theirs, nor are those who are known.
+    assert_eq!(third.call(HEALTH).await.status().await.code(), Code::Ok);
+    assert_eq!(jwks(&greedy).await, 200);
+    let mut known = node.connect(&shop).await.call(HEALTH_WATCH).await;
+    known.next().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_at_its_bound_of_requests_is_in_nobody_s_way() {
+    let mut node = bounded(Bounds {
+        requests: NARROW,
+        ..Bounds::default()
+    })
+    .await;
+    let shop = node.registry.register_service("shop");
+    let greedy = node.connect_as_nobody_from(1).await;
+    // A request that is not sent to its end is being served.
+    let _unfinished = greedy.begin(HEALTH);
+    node.reached("anyone", HEALTH).await;
+    assert_eq!(jwks(&greedy).await, 429);
+    let status = greedy.call(HEALTH).await.status().await;
+    assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
+
+    let other = node.connect_as_nobody_from(2).await;
+    assert_eq!(jwks(&other).await, 200);
+    assert_eq!(other.call(HEALTH).await.status().await.code(), Code::Ok);
+
+    while !node.is_quiet() {}
+    let _unfinished_too = other.begin(HEALTH);
+    node.reached("anyone", HEALTH).await;
+    assert_eq!(jwks(&node.connect_as_nobody_from(3).await).await, 429);
+    let known = node.connect(&shop).await;
+    assert_eq!(known.call(HEALTH).await.status().await.code(), Code::Ok);
+    assert_eq!(jwks(&known).await, 200);
 }
 
 #[tokio::test]
 async fn a_principal_has_so_many_connections_and_strangers_have_theirs() {
     let bounds = Bounds {
-        connections_per_principal: 1,
-        stranger_connections_per_address: 1,
+        connections: NARROW,
         ..Bounds::default()
     };
     let node = bounded(bounds).await;

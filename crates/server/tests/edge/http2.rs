@@ -1,11 +1,13 @@
 //! HTTP/2 (RFC 9113) against a peer that does not play by its rules.
 
+use std::time::Duration;
+
 use chancery_server::listener::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Node, Settings, call, soon};
+use crate::support::{Node, Settings, Witness, call, soon};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -205,10 +207,40 @@ async fn headers_without_an_end_end_the_connection() {
 }
 
 #[tokio::test]
+async fn who_makes_no_room_for_an_answer_is_sent_away_and_who_reads_is_not() {
+    let limits = Limits {
+        send_time: Duration::from_millis(200),
+        linger: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let mut node = Node::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await;
+    let reader = node.connect_as_nobody().await;
+    let mut watching = reader.call(WATCH).await;
+    watching.next().await.unwrap();
+    node.reached("anyone", WATCH).await;
+
+    let mut peer = Peer::connect(&node).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
+    peer.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).await;
+    peer.send(HEADERS, END_HEADERS | END_STREAM, 1, &request(WATCH))
+        .await;
+    node.reached("anyone", WATCH).await;
+    soon("the end", async { while peer.next().await.is_some() {} }).await;
+    assert_eq!(node.next().await, Witness::Dropped);
+
+    let health = reader.call("/grpc.health.v1.Health/Check").await;
+    assert_eq!(health.status().await.code(), tonic::Code::Ok);
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_answer_pings_is_given_up() {
     let limits = Limits {
-        ping_every: std::time::Duration::from_millis(100),
-        ping_time: std::time::Duration::from_millis(100),
+        ping_every: Duration::from_millis(100),
+        ping_time: Duration::from_millis(100),
         ..Limits::default()
     };
     let node = Node::with(Settings {

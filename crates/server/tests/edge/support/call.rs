@@ -1,7 +1,7 @@
 //! A client that speaks HTTP/2 by hand, so that the tests see everything.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +16,7 @@ use rustls::ClientConfig;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -58,7 +58,18 @@ pub async fn shake_hands(
     address: SocketAddr,
     config: Arc<ClientConfig>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(address).await?;
+    shake_hands_from([127, 0, 0, 1].into(), address, config).await
+}
+
+/// From an address of this machine's choosing: all of 127.0.0.0/8 is its own.
+async fn shake_hands_from(
+    from: IpAddr,
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let tcp = socket.connect(address).await?;
     TlsConnector::from(config)
         .connect("localhost".try_into().unwrap(), tcp)
         .await
@@ -72,7 +83,16 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(address: SocketAddr, person: Option<&Person>) -> io::Result<Self> {
-        let tls = shake_hands(address, client_config(person, b"h2")).await?;
+        Self::connect_from([127, 0, 0, 1].into(), address, person).await
+    }
+
+    /// The same, from another address.
+    pub async fn connect_from(
+        from: IpAddr,
+        address: SocketAddr,
+        person: Option<&Person>,
+    ) -> io::Result<Self> {
+        let tls = shake_hands_from(from, address, client_config(person, b"h2")).await?;
         let (requests, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
             .await
             .map_err(io::Error::other)?;

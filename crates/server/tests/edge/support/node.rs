@@ -87,6 +87,17 @@ impl Node {
             .unwrap()
     }
 
+    /// The same, from 127.0.0.`host`.
+    pub async fn connect_as_nobody_from(&self, host: u8) -> Client {
+        let from = [127, 0, 0, host].into();
+        soon(
+            "a connection",
+            Client::connect_from(from, self.address, None),
+        )
+        .await
+        .unwrap()
+    }
+
     /// What the service lived through next.
     pub async fn next(&mut self) -> Witness {
         soon("the service to live through something", self.seen.recv())
