@@ -19,7 +19,7 @@ pub const TIME: u64 = 1_800_000_000;
 /// The issuer's key.
 #[must_use]
 pub fn key() -> SigningKey {
-    SigningKey::from_seed([7; 32])
+    SigningKey::from_seed(&[7; 32])
 }
 
 /// A clock that stands, just after the proof of freshness.

@@ -77,7 +77,7 @@ impl ChosenSeeds {
     #[must_use]
     pub fn stolen(&self, public: &[u8]) -> Option<SigningKey> {
         self.drawn()
-            .into_iter()
+            .iter()
             .map(SigningKey::from_seed)
             .find(|key| key.public().as_bytes() == public)
     }

@@ -63,6 +63,8 @@ impl State {
                 events: Vec::new(),
             });
         }
+        // Not recorded: through another node the same request can be carried out.
+        self.judge_via(&stamped.meta)?;
         let outcome = self.judged(revision, stamped);
         let answer = outcome.as_ref().map(|outcome| outcome.answer.clone());
         self.record(

@@ -34,6 +34,9 @@ pub const MAX_LIVE_EPOCHS: usize = 16;
 /// Revoked tokens of an issuer. Three nodes then hold more than ten million at
 /// any time, at about 100 MB an issuer that is filled to the brim.
 pub const MAX_REVOKED_TOKENS: usize = 1 << 22;
+/// Of these, how many only operators can fill, so that no agent that revokes its
+/// own tokens keeps a responder out.
+pub const RESERVED_REVOKED_TOKENS: usize = MAX_REVOKED_TOKENS / 8;
 /// Requests remembered. An id stays for at most two windows.
 pub const MAX_REQUESTS: usize = 1 << 20;
 /// Of these, how many only operators and nodes can fill, so that no crowd of

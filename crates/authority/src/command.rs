@@ -89,17 +89,23 @@ pub enum Command {
     RevokeIssuer(IssuerNumber),
     /// Kills every issuer of an epoch; of the newest, opens its successor.
     RevokeEpoch(EpochNumber),
-    /// Kills every issuer of a node and bars it: it opens no other, and keeps
-    /// nothing but time.
+    /// Kills every issuer of a node and bars it: it opens no other, keeps nothing
+    /// but time, and nobody is heard through it.
     RevokeNode(NodeNumber),
     /// Admits a node; the answer is its number.
     AdmitNode(NodeSpec),
     /// Begins a node's removal: it opens no issuer any more, and those that it
     /// has are retired.
     RetireNode(NodeNumber),
-    /// Undoes the bar of [`RevokeNode`](Self::RevokeNode) or
-    /// [`RetireNode`](Self::RetireNode). Dead issuers stay dead.
-    ReadmitNode(NodeNumber),
+    /// Undoes [`RevokeNode`](Self::RevokeNode) or [`RetireNode`](Self::RetireNode).
+    /// Dead issuers stay dead.
+    ReadmitNode {
+        /// Which.
+        node: NodeNumber,
+        /// Replaces the one that it had, so that nothing which was signed with
+        /// that counts any more; held by nobody.
+        peer_key: PeerPublicKey,
+    },
     /// Raises the floor: tokens below it are refused, watermarks at or below it
     /// are dropped.
     RaiseFloor(Revision),

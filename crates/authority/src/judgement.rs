@@ -1,12 +1,15 @@
 //! Whether the actor of a command may, judged against what stands now: the edge
 //! judged it too, but at an earlier revision.
 
+use std::sync::Arc;
+
 use chancery_credential::{KeyThumbprint, Revision, SpiffeId, Subject};
 
 use crate::bounds::MAX_REASON_BYTES;
 use crate::command::Command;
 use crate::permission::permission;
 use crate::principal::has_ended;
+use crate::record::NodeRecord;
 use crate::rejection::{Reason, Rejection};
 use crate::role::Roles;
 use crate::stamped::{Actor, Meta, Stamped};
@@ -23,16 +26,39 @@ impl State {
         if meta.authorised_at >= revision {
             return Err(Rejection::new(Reason::AuthorisedAhead, meta.authorised_at));
         }
-        if self.node(meta.via).is_none() {
-            return Err(Rejection::new(Reason::ViaUnknown, meta.via));
-        }
         let roles = self.present_roles(meta)?;
         permission(&stamped.command).judge(&meta.actor, roles)?;
         self.judge_bar(stamped)
     }
 
+    /// Whether somebody is heard through the node that the command came by. A barred
+    /// one may be in other hands, and speak in anybody's name. Only where no node
+    /// stands that could be used instead are they heard through it: or else who
+    /// revokes the only node could never readmit it. A leader in other hands can name
+    /// another node here; to take the lead from it is up to the membership.
+    ///
+    /// What a node says for itself is for [`judge`](Self::judge).
+    ///
+    /// # Errors
+    /// Through another node the same request may be heard.
+    pub(crate) fn judge_via(&self, meta: &Meta) -> Result<(), Rejection> {
+        if matches!(meta.actor, Actor::Node(_)) {
+            return Ok(());
+        }
+        let Some(via) = self.node(meta.via) else {
+            return Err(Rejection::new(Reason::ViaUnknown, meta.via));
+        };
+        let stands = |node: &Arc<NodeRecord>| !node.barred && !node.retiring;
+        if via.barred && self.nodes().any(stands) {
+            return Err(Rejection::new(Reason::ViaBarred, meta.via));
+        }
+        Ok(())
+    }
+
     /// A barred node may be in other hands: it keeps time and nothing else, for by
-    /// expiring issuers or raising the floor it could kill what others hold.
+    /// expiring issuers or raising the floor it could kill what others hold. A tick
+    /// grants nothing, its stamp is one that any command would bear, and without it
+    /// time would stand still for everybody for as long as such a node leads.
     fn judge_bar(&self, stamped: &Stamped) -> Result<(), Rejection> {
         let keeps_time = matches!(stamped.command, Command::Tick);
         match &stamped.meta.actor {

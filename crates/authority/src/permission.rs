@@ -67,7 +67,7 @@ pub fn permission(command: &Command) -> Permission {
         | Command::RevokeNode(_)
         | Command::AdmitNode(_)
         | Command::RetireNode(_)
-        | Command::ReadmitNode(_)
+        | Command::ReadmitNode { .. }
         | Command::SetSettings(_) => operators(&[Role::Keeper]),
         Command::OpenEpoch { emergency } => Permission {
             node: if *emergency {

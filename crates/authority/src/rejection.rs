@@ -44,16 +44,23 @@ impl Rejection {
     pub const fn kind(&self) -> Kind {
         self.reason.kind()
     }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        self.reason.fault().replace("{}", &self.about)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        self.reason.remedy()
+    }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.reason.sentence();
-        while let Some((before, after)) = rest.split_once("{}") {
-            write!(f, "{before}{}", self.about)?;
-            rest = after;
-        }
-        f.write_str(rest)
+        write!(f, "{}: {}", self.fault(), self.remedy())
     }
 }
 
@@ -75,12 +82,11 @@ pub enum Kind {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident $code:literal $kind:ident $sentence:literal)*) => {
-        /// Why a command was refused. The sentence of each says what is wrong
-        /// and what to do.
+    ($($(#[$doc:meta])* $name:ident $code:literal $kind:ident $fault:literal $remedy:literal)*) => {
+        /// Why a command was refused: of each, what is wrong and what to do.
         #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
-            $($(#[$doc])* #[doc = concat!("`", $code, "`: ", $sentence)] $name,)*
+            $($(#[$doc])* #[doc = concat!("`", $code, "`: ", $fault, ": ", $remedy)] $name,)*
         }
 
         impl Reason {
@@ -100,8 +106,13 @@ macro_rules! reasons {
             }
 
             /// `{}` stands for what it is about.
-            const fn sentence(self) -> &'static str {
-                match self { $(Self::$name => $sentence,)* }
+            const fn fault(self) -> &'static str {
+                match self { $(Self::$name => $fault,)* }
+            }
+
+            /// The same whatever it is about.
+            const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
             }
 
             /// Reads [`code`](Self::code).
@@ -115,147 +126,224 @@ macro_rules! reasons {
 
 reasons! {
     NotBorn "NOT_BORN" FailedPrecondition
-        "the cluster has not been born: run `chancery init` first"
+        "the cluster has not been born"
+        "run `chancery init` first"
     AlreadyBorn "ALREADY_BORN" FailedPrecondition
-        "the cluster was born as lineage {}: a log has one birth"
+        "the cluster was born as lineage {}, and a log has one birth"
+        "use it as it is, or begin another cluster in empty directories"
     RevisionNotNew "REVISION_NOT_NEW" FailedPrecondition
-        "revision {} was applied before: entries are applied once and in order"
+        "revision {} was applied before, and entries are applied once and in order"
+        "take this node out and let it join again from its peers"
 
     RequestTooOld "REQUEST_TOO_OLD" FailedPrecondition
-        "the request id is {} ms behind the oldest that is remembered, so it cannot be told whether it was done: look at the state, then send a new request"
+        "the request id is {} ms behind the oldest that is remembered, so it cannot be told whether it was done"
+        "look at the state, then send a new request"
     RequestAhead "REQUEST_AHEAD" InvalidArgument
-        "the request id is {} ms ahead of log time: set the client's clock"
+        "the request id is {} ms ahead of log time"
+        "set the client's clock"
     RequestReused "REQUEST_REUSED" InvalidArgument
-        "the request id {} named another command before: draw a new id for a new command"
+        "the request id {} named another command before"
+        "draw a new id for a new command"
     RequestsFull "REQUESTS_FULL" ResourceExhausted
-        "the cluster remembers {} requests and no more: send it again in a minute"
+        "the cluster remembers {} requests and no more"
+        "send it again in a minute"
     ReasonTooLong "REASON_TOO_LONG" InvalidArgument
-        "the reason has {} bytes: use at most 512"
+        "the reason has {} bytes"
+        "use at most 512"
 
     ActorUnknown "ACTOR_UNKNOWN" PermissionDenied
-        "{} is not registered (any more): ask a keeper or a registrar to add it"
+        "{} is not registered (any more)"
+        "ask a keeper or a registrar to add it"
     ActorKeyNotTheirs "ACTOR_KEY_NOT_THEIRS" PermissionDenied
-        "the key that was proved does not belong to {} (any more): use a registered key"
+        "the key that was proved does not belong to {} (any more)"
+        "use a registered key"
     ActorExpired "ACTOR_EXPIRED" PermissionDenied
-        "the registration of {} has ended: ask for a new one"
+        "the registration of {} has ended"
+        "ask for a new one"
     ActorSuspended "ACTOR_SUSPENDED" PermissionDenied
-        "{} is suspended: ask a responder to resume it"
+        "{} is suspended"
+        "ask a responder to resume it"
     RoleMissing "ROLE_MISSING" PermissionDenied
-        "{} does not have a role that may do this: ask an operator who has"
+        "{} does not have a role that may do this"
+        "ask an operator who has"
     NotYourToken "NOT_YOUR_TOKEN" PermissionDenied
-        "the token is not {}'s: an agent revokes its own tokens only"
+        "the token is not {}'s, and an agent revokes its own tokens only"
+        "ask a registrar or a responder"
     NotYourNode "NOT_YOUR_NODE" PermissionDenied
         "node {} may act for itself only"
+        "let each node send its own commands"
     ViaUnknown "VIA_UNKNOWN" PermissionDenied
-        "node {} is not admitted, so it can forward nothing: admit it first"
+        "node {} is not admitted, so it can forward nothing"
+        "admit it first"
+    ViaBarred "VIA_BARRED" PermissionDenied
+        "node {} was revoked and may be in other hands, so nobody is heard through it"
+        "send the same request through another node"
     AuthorisedAhead "AUTHORISED_AHEAD" InvalidArgument
         "the command claims to be authorised at revision {}, which is not before its own"
+        "send it again, through another node"
 
     AgentExists "AGENT_EXISTS" AlreadyExists
-        "agent {} is registered: update it, or choose another id"
+        "agent {} is registered"
+        "update it, or choose another id"
     AgentUnknown "AGENT_UNKNOWN" NotFound
-        "agent {} is not registered: register it first"
+        "agent {} is not registered"
+        "register it first"
     OutsideTrustDomain "OUTSIDE_TRUST_DOMAIN" InvalidArgument
-        "agent {} is not in the cluster's trust domain: use an id that is"
+        "agent {} is not in the cluster's trust domain"
+        "use an id that is"
     OwnersCount "OWNERS_COUNT" InvalidArgument
         "an agent has 1 to 8 owners, not {}"
+        "name 1 to 8"
     KeysCount "KEYS_COUNT" InvalidArgument
         "a principal has 1 to 8 keys, not {}"
+        "register 1 to 8"
     GrantsCount "GRANTS_COUNT" InvalidArgument
-        "at most 64 grants, not {}: use grant sets"
+        "at most 64 grants, not {}"
+        "use grant sets"
     GrantSetsCount "GRANT_SETS_COUNT" InvalidArgument
         "an agent has at most 8 grant sets, not {}"
+        "put what it needs into fewer sets"
     GrantsTooLarge "GRANTS_TOO_LARGE" InvalidArgument
-        "the grants' patterns have {} bytes together: use at most 16384, or grant sets"
+        "the grants' patterns have {} bytes together"
+        "use at most 16384, or grant sets"
     ScopesCount "SCOPES_COUNT" InvalidArgument
-        "a grant has at most 64 scope patterns, not {}: use a pattern that covers several"
+        "a grant has at most 64 scope patterns, not {}"
+        "use a pattern that covers several"
     DescriptionTooLong "DESCRIPTION_TOO_LONG" InvalidArgument
-        "the description has {} bytes: use at most 256"
+        "the description has {} bytes"
+        "use at most 256"
     ExpiryPast "EXPIRY_PAST" InvalidArgument
-        "the registration would end at {}, which is past: choose a later time, or suspend or remove it instead"
+        "the registration would end at {}, which is past"
+        "choose a later time, or suspend or remove it instead"
     KeyInUse "KEY_IN_USE" AlreadyExists
-        "key {} belongs to another principal or node: use a key of its own"
+        "key {} belongs to another principal or node"
+        "use a key of its own"
     OwnerExists "OWNER_EXISTS" AlreadyExists
         "owner {} is there already"
+        "use it, or choose another name"
     OwnerUnknown "OWNER_UNKNOWN" NotFound
-        "owner {} is not known: add it first"
+        "owner {} is not known"
+        "add it first"
     GrantSetUnknown "GRANT_SET_UNKNOWN" NotFound
-        "grant set {} is not known: put it first"
+        "grant set {} is not known"
+        "put it first"
 
     OperatorExists "OPERATOR_EXISTS" AlreadyExists
-        "operator {} is there already: remove it first, or choose another name"
+        "operator {} is there already"
+        "remove it first, or choose another name"
     OperatorUnknown "OPERATOR_UNKNOWN" NotFound
-        "operator {} is not known: look at the list of principals"
+        "operator {} is not known"
+        "look at the list of principals"
     RolesEmpty "ROLES_EMPTY" InvalidArgument
-        "operator {} would have no role: give it at least one"
+        "operator {} would have no role"
+        "give it at least one"
     LastKeeper "LAST_KEEPER" FailedPrecondition
-        "without {} no keeper would be left that does not expire: add another one first"
+        "without {} no keeper would be left that does not expire"
+        "add another one first"
     ServiceExists "SERVICE_EXISTS" AlreadyExists
-        "service {} is there already: remove it first, or choose another name"
+        "service {} is there already"
+        "remove it first, or choose another name"
     ServiceUnknown "SERVICE_UNKNOWN" NotFound
-        "service {} is not known: look at the list of principals"
+        "service {} is not known"
+        "look at the list of principals"
     AudiencesCount "AUDIENCES_COUNT" InvalidArgument
         "a service has 1 to 64 audiences, not {}"
+        "name 1 to 64"
     OperatorsFull "OPERATORS_FULL" ResourceExhausted
-        "there are {} operators, and no more can be added: remove one first"
+        "there are {} operators, and no more can be added"
+        "remove one first"
     OperatorsCount "OPERATORS_COUNT" InvalidArgument
         "a cluster begins with 1 to 16 operators, not {}"
+        "name 1 to 16, and add the others later"
 
     IssuerUnknown "ISSUER_UNKNOWN" NotFound
-        "issuer {} was never opened or has expired: nothing that it signed is accepted"
+        "issuer {} was never opened or has expired, so nothing that it signed is accepted"
+        "nothing is left to do, unless the number is mistyped"
     IssuerStillOpen "ISSUER_STILL_OPEN" FailedPrecondition
-        "issuer {} is open: only a retired or revoked one expires"
+        "issuer {} is open, and only a retired or revoked one expires"
+        "retire it first"
     IssuerInForce "ISSUER_IN_FORCE" PermissionDenied
-        "issuer {} belongs to another node, and its epoch is not superseded: only its node retires it"
+        "issuer {} belongs to another node, and its epoch is not superseded"
+        "let its own node retire it, or open another epoch first"
     EpochUnknown "EPOCH_UNKNOWN" NotFound
         "epoch {} was never opened"
+        "look at the list of issuers for their epochs"
     EpochNotNewest "EPOCH_NOT_NEWEST" FailedPrecondition
-        "epoch {} is not the newest: open an issuer of the newest one"
+        "epoch {} is not the newest"
+        "open an issuer of the newest one"
     EpochNotDue "EPOCH_NOT_DUE" FailedPrecondition
-        "epoch {} has not run its time: an operator may open the next one earlier"
+        "epoch {} has not run its time"
+        "wait, or let an operator open the next one earlier"
     EpochsFull "EPOCHS_FULL" ResourceExhausted
-        "issuers of {} epochs have not expired: wait for the older ones before another rotation"
+        "issuers of {} epochs have not expired"
+        "wait for the older ones before another rotation"
     FormerNotNewest "FORMER_NOT_NEWEST" FailedPrecondition
-        "the node's newest issuer is {}: a request that follows another one comes too late"
+        "the node's newest issuer is {}, so a request that follows another one comes too late"
+        "ask again, after that one"
     IssuerKeysCount "ISSUER_KEYS_COUNT" InvalidArgument
         "an issuer has exactly one Ed25519 key with one proof, not {}"
+        "send one of each"
     IssuerKeyInUse "ISSUER_KEY_IN_USE" AlreadyExists
-        "key {} is another issuer's: draw a new one for each issuer"
+        "key {} is another issuer's"
+        "draw a new one for each issuer"
     PeerProofWrong "PEER_PROOF_WRONG" PermissionDenied
         "the request is not signed by the peer key of node {}"
+        "sign it with the key that the node was admitted with"
     KeyProofWrong "KEY_PROOF_WRONG" PermissionDenied
         "the request is not signed by the new key {}"
+        "sign it with that key too"
     IssuersFull "ISSUERS_FULL" ResourceExhausted
-        "node {} has 32 unexpired issuers: wait until the older ones expire"
+        "node {} has 32 unexpired issuers"
+        "wait until the older ones expire"
     NumbersExhausted "NUMBERS_EXHAUSTED" ResourceExhausted
-        "no {} number is left in this lineage: restore into a new one"
+        "no {} number is left in this lineage"
+        "restore into a new one"
     NodeUnknown "NODE_UNKNOWN" NotFound
         "node {} is not admitted"
+        "look at the list of nodes for its number"
     NodeExists "NODE_EXISTS" AlreadyExists
-        "a node named {} is there already: choose another name"
+        "a node named {} is there already"
+        "choose another name"
     NodeNameInvalid "NODE_NAME_INVALID" InvalidArgument
-        "{} is no name of a node: use 1 to 128 of A-Z a-z 0-9 . _ @ -"
+        "{} is no name of a node"
+        "use 1 to 128 of A-Z a-z 0-9 . _ @ -"
     NodesFull "NODES_FULL" ResourceExhausted
         "there are {} nodes, and no more can be admitted"
+        "readmit one that left instead"
     NodeBarred "NODE_BARRED" FailedPrecondition
-        "node {} is barred: a keeper has to readmit it before it opens issuers again"
+        "node {} is barred"
+        "let a keeper readmit it with a new peer key"
+    NodeStands "NODE_STANDS" FailedPrecondition
+        "node {} is neither barred nor being removed"
+        "look at the list of nodes for the one to readmit"
+    PeerKeyUnchanged "PEER_KEY_UNCHANGED" FailedPrecondition
+        "node {} has this peer key already, so what it signed before would count again"
+        "make a new peer key on the node, and readmit it with that"
     NodeRetiring "NODE_RETIRING" FailedPrecondition
         "node {} is being removed, so it opens no issuer"
+        "readmit it if it is to stay"
     NodeCheckOnly "NODE_CHECK_ONLY" FailedPrecondition
         "node {} only checks, so it opens no issuer"
+        "mint on another node"
     AddressInvalid "ADDRESS_INVALID" InvalidArgument
-        "{} is no address: use host:port, at most 256 visible characters"
+        "{} is no address"
+        "use host:port, at most 256 visible characters"
 
     RevokedTokensFull "REVOKED_TOKENS_FULL" ResourceExhausted
-        "issuer {} has as many revoked tokens as are kept: revoke the issuer, or what the agent holds"
+        "issuer {} has as many revoked tokens as are kept"
+        "revoke the issuer, or what the agent holds"
     FloorNotRaised "FLOOR_NOT_RAISED" FailedPrecondition
-        "the floor is {} already: it only rises"
+        "the floor is {} already, and it only rises"
+        "choose a later revision"
     FloorNotAChange "FLOOR_NOT_A_CHANGE" FailedPrecondition
-        "revision {} is not known to have changed what is in force: a floor there would kill tokens in force"
+        "revision {} is not known to have changed what is in force, so a floor there would kill tokens in force"
+        "choose a revision that did"
     SettingsUnsound "SETTINGS_UNSOUND" InvalidArgument
-        "the settings do not hold together: {}"
+        "the settings do not hold together ({})"
+        "change them so that they do"
     TrustDomainFixed "TRUST_DOMAIN_FIXED" FailedPrecondition
-        "the trust domain is {} for good: its agents are named after it"
+        "the trust domain is {} for good, since agents are named after it"
+        "leave it as it is, or begin another cluster"
 }
 
 #[cfg(test)]
@@ -274,6 +362,21 @@ mod tests {
             assert!(reason.code().bytes().all(upper), "{reason:?}");
         }
         assert_eq!(Reason::from_code("WHATEVER"), None);
+    }
+
+    #[test]
+    fn every_reason_says_what_is_wrong_and_what_to_do() {
+        for reason in Reason::ALL {
+            let rejection = Rejection::new(*reason, "this");
+            for text in [&*rejection.fault(), rejection.remedy()] {
+                assert!(text.len() > 5 && !text.contains("{}"), "{reason:?}: {text}");
+                // Both are parts of one sentence.
+                assert!(
+                    !text.contains(": ") && !text.ends_with('.'),
+                    "{reason:?}: {text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -165,9 +165,22 @@ fn who_may_not_open_one() {
     assert!(is_revoked(&world, 1));
     let reason = world.refused("node:1", Command::OpenIssuer(request.clone()));
     assert_eq!(reason, Reason::NodeBarred);
-    world.must("root", Command::ReadmitNode(NodeNumber(1)));
+    world.readmit(1);
     assert!(is_revoked(&world, 1), "readmitting raises no dead");
-    world.must("node:1", Command::OpenIssuer(request));
+    world.open_issuer(1, 100);
+}
+
+#[test]
+fn what_was_signed_before_the_bar_opens_nothing_after_it() {
+    let mut world = World::born();
+    world.open_issuer(1, 100);
+    // A thief has had the node sign it, and keeps it back.
+    let kept_back = world.open_request(1, 666, &signing_key(900));
+    world.must("root", Command::RevokeNode(NodeNumber(1)));
+    world.readmit(1);
+    let reason = world.refused("node:1", Command::OpenIssuer(kept_back));
+    assert_eq!(reason, Reason::PeerProofWrong);
+    world.open_issuer(1, 200);
 }
 
 #[test]

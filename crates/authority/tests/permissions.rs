@@ -34,6 +34,13 @@ fn world() -> World {
     world
 }
 
+fn readmit(number: u64) -> Command {
+    Command::ReadmitNode {
+        node: NodeNumber(number),
+        peer_key: support::later_peer_key(number, 1).public().clone(),
+    }
+}
+
 /// One of each command, and who of [`ACTORS`] may send it.
 fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
     let keepers: &[&str] = &["root"];
@@ -91,7 +98,7 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
         (Command::RevokeNode(NodeNumber(1)), keepers),
         (Command::AdmitNode(node_spec(3)), keepers),
         (Command::RetireNode(NodeNumber(1)), keepers),
-        (Command::ReadmitNode(NodeNumber(1)), keepers),
+        (readmit(1), keepers),
         (floor, nodes),
         (Command::SetSettings(settings()), keepers),
     ]
@@ -304,7 +311,60 @@ fn a_barred_node_keeps_time_and_nothing_else() {
     ] {
         assert_eq!(world.refused("node:1", command), Reason::NodeBarred);
     }
-    // Operators who come through it are heard: it may be the only node.
-    world.must("root", Command::ReadmitNode(NodeNumber(1)));
+    world.readmit(1);
     world.must("node:1", Command::ExpireIssuer(IssuerNumber(1)));
+}
+
+#[test]
+fn nobody_is_heard_through_a_barred_node() {
+    let mut world = world();
+    let revoke = Command::RevokeToken {
+        token: TokenId::new(IssuerNumber(1), [1; 12]),
+        agent: Some(agent_id("a")),
+    };
+    let decided = world.through(2, "rob", Command::Suspend(agent("b")));
+    let first = world.apply(decided.clone()).unwrap();
+    // Forwarded while the node stood; it is barred before they are applied.
+    let late = [
+        world.through(2, "root", Command::RevokeNode(NodeNumber(1))),
+        world.through(2, "rob", Command::Resume(agent("b"))),
+        world.through(2, "agent:a", revoke),
+    ];
+    world.must("root", Command::RevokeNode(NodeNumber(2)));
+    for stamped in &late {
+        let rejection = world.apply(stamped.clone()).unwrap_err();
+        assert_eq!(rejection.reason(), Reason::ViaBarred, "{stamped:?}");
+    }
+    let again = world.apply(decided).unwrap();
+    assert_eq!(again.last(), first.last(), "it was done before the bar");
+    for mut stamped in late.into_iter().skip(1) {
+        stamped.meta.via = NodeNumber(1);
+        let heard = world.apply(stamped);
+        assert!(
+            heard.is_ok(),
+            "the same request, through another: {heard:?}"
+        );
+    }
+}
+
+#[test]
+fn whoever_revokes_the_last_node_can_still_readmit_it() {
+    let mut world = world();
+    world.must("root", Command::AdmitNode(node_spec(3)));
+    world.must("root", Command::RetireNode(NodeNumber(3)));
+    for number in [2, 1] {
+        world.must("root", Command::RevokeNode(NodeNumber(number)));
+    }
+    // Only a node that leaves is not barred, and it is no way back.
+    let suspend = world.through(2, "rob", Command::Suspend(agent("a")));
+    world.apply(suspend).unwrap();
+    let request = world.open_request(1, 200, &signing_key(900));
+    let reason = world.refused("node:1", Command::OpenIssuer(request));
+    assert_eq!(reason, Reason::NodeBarred, "nodes speak for themselves");
+    let back = world.through(1, "root", readmit(1));
+    world.apply(back).unwrap();
+
+    let resume = world.through(2, "rob", Command::Resume(agent("a")));
+    let rejection = world.apply(resume).unwrap_err();
+    assert_eq!(rejection.reason(), Reason::ViaBarred);
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use chancery_authority::{
-    AgentSpec, Answer, Command, Holder, MAX_FIRST_OPERATORS, MAX_NODES, Reason, Role, Roles,
+    AgentSpec, Answer, Command, Event, Holder, MAX_FIRST_OPERATORS, MAX_NODES, Reason, Role, Roles,
 };
 use chancery_credential::{Grant, NodeNumber};
 use support::{
@@ -265,11 +265,11 @@ fn nodes_are_numbered_in_order_and_known_by_one_key() {
     for unknown in [0, 3] {
         let number = NodeNumber(unknown);
         for command in [
-            Command::RevokeNode,
-            Command::RetireNode,
-            Command::ReadmitNode,
+            Command::RevokeNode(number),
+            Command::RetireNode(number),
+            readmit(unknown, 9),
         ] {
-            assert_eq!(world.refused("root", command(number)), Reason::NodeUnknown);
+            assert_eq!(world.refused("root", command), Reason::NodeUnknown);
         }
     }
     for number in 3..=MAX_NODES as u64 {
@@ -277,6 +277,53 @@ fn nodes_are_numbered_in_order_and_known_by_one_key() {
     }
     let one_too_many = Command::AdmitNode(node_spec(999));
     assert_eq!(world.refused("root", one_too_many), Reason::NodesFull);
+}
+
+/// With the peer key that has this number.
+fn readmit(node: u64, key: u64) -> Command {
+    Command::ReadmitNode {
+        node: NodeNumber(node),
+        peer_key: peer_key(key).public().clone(),
+    }
+}
+
+#[test]
+fn a_node_comes_back_with_another_key() {
+    let mut world = World::furnished();
+    world.must("root", Command::AdmitNode(node_spec(2)));
+    let taken = peer_key(3).public().thumbprint();
+    let mut spec = agent_spec("a");
+    spec.keys = vec![taken];
+    world.must("rita", Command::RegisterAgent(spec));
+    assert_eq!(
+        world.refused("root", readmit(2, 102)),
+        Reason::NodeStands,
+        "a slip of the pen cuts no node off"
+    );
+    for command in [Command::RevokeNode, Command::RetireNode] {
+        world.must("root", command(NodeNumber(2)));
+    }
+    assert_eq!(
+        world.refused("root", readmit(2, 2)),
+        Reason::PeerKeyUnchanged
+    );
+    for somebodys in [1, 3] {
+        assert_eq!(
+            world.refused("root", readmit(2, somebodys)),
+            Reason::KeyInUse
+        );
+    }
+
+    let events = world.by("root", readmit(2, 102)).unwrap();
+    let [old, new] = [2, 102].map(|number| peer_key(number).public().thumbprint());
+    for key in [old, new] {
+        assert!(events.contains(&Event::KeyChanged(key)));
+    }
+    let node = world.state.node(NodeNumber(2)).unwrap();
+    assert!(!node.barred && !node.retiring && node.peer_key.thumbprint() == new);
+    let own = Holder::Node(NodeNumber(2));
+    assert_eq!(world.state.holder(&new), Some(&own));
+    assert_eq!(world.state.holder(&old), None);
 }
 
 #[test]

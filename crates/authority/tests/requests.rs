@@ -6,8 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use chancery_authority::{
-    Actor, Answer, Command, Event, MAX_REQUESTS, MAX_REVOKED_TOKENS, RESERVED_REQUESTS, Reason,
-    RequestId, RequestKey, RequestRecord, Row, SWEPT_ROWS, Stamped,
+    Actor, Answer, Command, Event, MAX_REQUESTS, MAX_REVOKED_TOKENS, RESERVED_REQUESTS,
+    RESERVED_REVOKED_TOKENS, Reason, RequestId, RequestKey, RequestRecord, Row, SWEPT_ROWS,
+    Stamped,
 };
 use chancery_credential::{IssuerNumber, NodeNumber, Revision, TokenId};
 use chancery_revocation::Change;
@@ -215,15 +216,19 @@ fn a_full_table_refuses_and_empties_itself() {
 #[test]
 fn revoked_ids_are_capped_and_go_bit_by_bit() {
     let mut world = World::furnished();
+    world.must("rita", Command::RegisterAgent(agent_spec("a")));
     let issuer = world.open_issuer(1, 100);
     let token = |number: u64| {
         let mut random = [0; 12];
         random[..8].copy_from_slice(&number.to_be_bytes());
         TokenId::new(issuer, random)
     };
-    for number in 0..MAX_REVOKED_TOKENS as u64 {
-        world.state.load_row(Row::RevokedToken(token(number)));
-    }
+    let fill = |world: &mut World, numbers: std::ops::Range<usize>| {
+        let rows = numbers.map(|number| Row::RevokedToken(token(number as u64)));
+        rows.for_each(|row| world.state.load_row(row));
+    };
+    let unreserved = MAX_REVOKED_TOKENS - RESERVED_REVOKED_TOKENS;
+    fill(&mut world, 0..unreserved);
     let apply = |world: &mut World, name: &str, command: Command| {
         let stamped = request(world, name, command);
         let revision = Revision(world.state.revision().0 + 1);
@@ -234,8 +239,19 @@ fn revoked_ids_are_capped_and_go_bit_by_bit() {
         token: token(number),
         agent: None,
     };
-    let outcome = apply(&mut world, "rob", revoke(u64::MAX));
-    assert_eq!(outcome, Err(Reason::RevokedTokensFull));
+    let own = Command::RevokeToken {
+        token: token(u64::MAX),
+        agent: Some(agent_id("a")),
+    };
+    let full = Err(Reason::RevokedTokensFull);
+    assert_eq!(apply(&mut world, "agent:a", own), full);
+    assert_eq!(
+        apply(&mut world, "rob", revoke(unreserved as u64)),
+        Ok(()),
+        "a responder is not kept out"
+    );
+    fill(&mut world, unreserved..MAX_REVOKED_TOKENS);
+    assert_eq!(apply(&mut world, "rob", revoke(u64::MAX)), full);
     assert_eq!(
         apply(&mut world, "rob", revoke(0)),
         Ok(()),

@@ -236,7 +236,10 @@ fn command() -> impl Strategy<Value = Command> {
         number().prop_map(|number| Command::RevokeEpoch(EpochNumber(number))),
         number().prop_map(|number| Command::RevokeNode(NodeNumber(number))),
         number().prop_map(|number| Command::RetireNode(NodeNumber(number))),
-        number().prop_map(|number| Command::ReadmitNode(NodeNumber(number))),
+        (number(), 0..4_u64).prop_map(|(number, peer)| Command::ReadmitNode {
+            node: NodeNumber(number),
+            peer_key: peer_key(peer).public().clone(),
+        }),
         number().prop_map(|number| Command::RaiseFloor(Revision(number))),
     ];
     prop_oneof![registry, revocation]

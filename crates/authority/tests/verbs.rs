@@ -208,7 +208,7 @@ fn revoke_issuer_epoch_and_node() {
         // A thief with the key signs with a `rev` of today.
         assert_eq!(held.minting(), ["ISSUER_REVOKED"; 3], "{command:?}");
         if let Command::RevokeNode(number) = command {
-            held.world.must("root", Command::ReadmitNode(number));
+            held.world.readmit(number.0);
         }
         held.issuer = held.world.open_issuer(1, 100);
         assert_eq!(held.judged(), ["ISSUER_REVOKED"; 3], "{command:?}");

@@ -105,7 +105,7 @@ impl MintStream {
                 code: Code::from_i32(refusal.code),
                 reason: refusal.reason,
                 message: refusal.message,
-                remedy: String::new(),
+                remedy: refusal.remedy,
             }),
             None => return Err(Error::StreamEnded("a node of a newer protocol".to_owned())),
         };

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use ed25519_dalek::Signer as _;
-use zeroize::Zeroizing;
 
 use crate::claims::Claims;
 use crate::encode;
@@ -23,11 +22,11 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// Makes the key of a seed: 32 bytes from a secure source, used for nothing
-    /// else. The caller holds its own copy in `zeroize::Zeroizing`.
+    /// else. The caller holds it in `zeroize::Zeroizing`; it comes by reference, so
+    /// that to pass it on copies nothing.
     #[must_use]
-    pub fn from_seed(seed: [u8; 32]) -> Self {
-        let seed = Zeroizing::new(seed);
-        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(&seed));
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
         let public = Ed25519PublicKey::of(key.verifying_key());
         let header = encode::header(public.key_id()).into_boxed_slice();
         Self {
@@ -94,7 +93,7 @@ mod tests {
     const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
     fn rfc_key() -> SigningKey {
-        SigningKey::from_seed(base64url::parse_array(SEED).unwrap())
+        SigningKey::from_seed(&base64url::parse_array(SEED).unwrap())
     }
 
     fn hex64(text: &str) -> [u8; 64] {
@@ -145,7 +144,7 @@ mod tests {
             ),
         ];
         for (seed, message, signature) in cases {
-            let key = SigningKey::from_seed(hex::decode(seed).unwrap().try_into().unwrap());
+            let key = SigningKey::from_seed(&hex::decode(seed).unwrap().try_into().unwrap());
             let message = hex::decode(message).unwrap();
             assert_eq!(key.sign_bytes(&message), hex64(signature));
             assert!(key.public().verify_bytes(&message, &hex64(signature)));
@@ -156,7 +155,7 @@ mod tests {
     /// takes the first, one that does not bound `S` the second.
     #[test]
     fn verification_is_strict() {
-        let key = SigningKey::from_seed(std::array::from_fn(|at| at as u8));
+        let key = SigningKey::from_seed(&std::array::from_fn(|at| at as u8));
         let message = b"small order";
         let small_order_r = "0100000000000000000000000000000000000000000000000000000000000000\
                              6d2618645c378af547e92cf80fad321e00124551e86e57e719b510f53ed26d07";

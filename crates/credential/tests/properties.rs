@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn what_is_signed_is_read_back(seed in any::<[u8; 32]>(), claims in claims()) {
-        let key = SigningKey::from_seed(seed);
+        let key = SigningKey::from_seed(&seed);
         let token = key.token(&claims).unwrap();
         let read = UnverifiedToken::parse(&token).unwrap();
         prop_assert_eq!(read.key_id(), key.public().key_id());
@@ -145,7 +145,7 @@ proptest! {
 
     #[test]
     fn a_changed_bit_is_refused(claims in claims(), at in any::<prop::sample::Index>()) {
-        let key = SigningKey::from_seed([7; 32]);
+        let key = SigningKey::from_seed(&[7; 32]);
         let mut bytes = key.token(&claims).unwrap().into_bytes();
         let at = at.index(bytes.len() * 8);
         bytes[at / 8] ^= 1 << (at % 8);

@@ -17,7 +17,7 @@ use forge::{CLAIMS, HEADER, with_claims, with_header, with_payload};
 fn key() -> SigningKey {
     let seed = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
     let seed = URL_SAFE_NO_PAD.decode(seed).unwrap();
-    SigningKey::from_seed(seed.try_into().unwrap())
+    SigningKey::from_seed(&seed.try_into().unwrap())
 }
 
 fn agent(name: &str) -> SpiffeId {
@@ -150,7 +150,7 @@ fn every_cut_is_refused() {
 #[test]
 fn a_token_verifies_with_the_key_it_names_only() {
     let token = key().token(&plain()).unwrap();
-    let other = SigningKey::from_seed([7; 32]);
+    let other = SigningKey::from_seed(&[7; 32]);
     let parsed = UnverifiedToken::parse(&token).unwrap();
     assert_eq!(parsed.key_id(), key().public().key_id());
     let verdict = parsed.verify(&other.public());

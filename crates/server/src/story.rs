@@ -117,7 +117,7 @@ impl Story {
     pub(crate) fn open_issuer(&mut self) -> (IssuerNumber, SigningKey) {
         self.requests += 1;
         let seed = [u8::try_from(self.requests).unwrap(); 32];
-        let signing = SigningKey::from_seed(seed);
+        let signing = SigningKey::from_seed(&seed);
         let (node, process, keys) = (NodeNumber(1), 1, vec![signing.public()]);
         let epoch = self.state.epoch().unwrap().number;
         let former = self.state.node(node).unwrap().newest_issuer;

@@ -78,7 +78,7 @@ impl<'a> Transition<'a> {
             Command::RevokeNode(number) => self.revoke_node(*number),
             Command::AdmitNode(spec) => self.admit_node(spec),
             Command::RetireNode(number) => self.retire_node(*number),
-            Command::ReadmitNode(number) => self.readmit_node(*number),
+            Command::ReadmitNode { node, peer_key } => self.readmit_node(*node, peer_key),
             Command::RaiseFloor(floor) => self.raise_floor(*floor),
             Command::SetSettings(settings) => self.set_settings(settings),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chancery_credential::NodeNumber;
+use chancery_credential::{NodeNumber, PeerPublicKey};
 
 use super::Transition;
 use crate::bounds::MAX_NODES;
@@ -72,12 +72,27 @@ impl Transition<'_> {
         ))
     }
 
-    pub(super) fn readmit_node(&mut self, number: NodeNumber) -> Result<Answer, Rejection> {
+    /// A request for an issuer that was signed before, by whoever had the key then,
+    /// may still be on its way: the new key is what refuses it.
+    pub(super) fn readmit_node(
+        &mut self,
+        number: NodeNumber,
+        peer_key: &PeerPublicKey,
+    ) -> Result<Answer, Rejection> {
         let node = self.known_node(number)?;
+        if !node.barred && !node.retiring {
+            return Err(Rejection::new(Reason::NodeStands, number));
+        }
+        if *peer_key == node.peer_key {
+            return Err(Rejection::new(Reason::PeerKeyUnchanged, number));
+        }
+        self.check_holder(&peer_key.thumbprint(), None)?;
         self.change_node(&node, |node| {
             node.barred = false;
             node.retiring = false;
+            node.peer_key = peer_key.clone();
         });
+        self.keys_changed(&[node.peer_key.thumbprint(), peer_key.thumbprint()]);
         Ok(Answer::Nothing)
     }
 

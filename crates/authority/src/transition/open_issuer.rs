@@ -51,6 +51,10 @@ impl Transition<'_> {
     /// in earlier epochs: in a planned rotation it goes on signing with the one
     /// before until the lead has passed. After a restart the process is another
     /// one, so nothing of the dead process stays open.
+    ///
+    /// The process is told by its number, which everybody can read: a thief of the
+    /// peer key who claims it passes for a rotation, until the process itself opens
+    /// its own issuer of that epoch and so retires the thief's.
     pub(super) fn open_issuer(&mut self, request: &OpenIssuer) -> Result<Answer, Rejection> {
         let node = self.known_node(request.node)?;
         check_may_open(&node)?;

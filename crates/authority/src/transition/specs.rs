@@ -77,7 +77,11 @@ impl Transition<'_> {
         keys.iter().try_for_each(|key| self.check_holder(key, own))
     }
 
-    fn check_holder(&self, key: &KeyThumbprint, own: Option<&Holder>) -> Result<(), Rejection> {
+    pub(super) fn check_holder(
+        &self,
+        key: &KeyThumbprint,
+        own: Option<&Holder>,
+    ) -> Result<(), Rejection> {
         match self.state.holder(key) {
             Some(holder) if Some(holder) != own => refuse(Reason::KeyInUse, key),
             _ => Ok(()),

@@ -4,11 +4,12 @@ use chancery_credential::TokenId;
 use chancery_revocation::Change;
 
 use super::Transition;
-use crate::bounds::MAX_REVOKED_TOKENS;
+use crate::bounds::{MAX_REVOKED_TOKENS, RESERVED_REVOKED_TOKENS};
 use crate::event::{Answer, Event};
 use crate::record::IssuerStanding;
 use crate::rejection::{Reason, Rejection};
 use crate::row::Row;
+use crate::stamped::Actor;
 
 impl Transition<'_> {
     /// The id is kept under its issuer until that expires. A token that is dead
@@ -22,7 +23,13 @@ impl Transition<'_> {
         if dead || self.state.is_revoked(&token) {
             return Ok(Answer::Nothing);
         }
-        if self.state.revoked_tokens(number) >= MAX_REVOKED_TOKENS {
+        let room = match self.actor {
+            Actor::Operator(_) => MAX_REVOKED_TOKENS,
+            Actor::Agent(_) | Actor::Service(_) | Actor::Node(_) | Actor::Birth => {
+                MAX_REVOKED_TOKENS - RESERVED_REVOKED_TOKENS
+            }
+        };
+        if self.state.revoked_tokens(number) >= room {
             return Err(Rejection::new(Reason::RevokedTokensFull, number));
         }
         self.put(Row::RevokedToken(token));

@@ -10,21 +10,20 @@ use chancery_credential::{
 use chancery_revocation::Change;
 
 use super::{Narrator, Words};
-use crate::support::{self, agent_id, grant, node_spec, owner, principal, set, signing_key};
+use crate::support::{
+    self, agent_id, grant, node_spec, owner, peer_key, principal, set, signing_key,
+};
 
 impl Narrator {
     pub(super) fn command(&mut self, words: &Words<'_>) -> Vec<String> {
         let command = self.understood(words);
-        let actor = words.first().to_owned();
-        let outcome = match words.value("key") {
-            None => self.world.by(&actor, command),
-            Some(name) => {
-                let key = self.key(name);
-                let (actor, _) = support::World::actor(&actor);
-                let stamped = self.world.stamped(actor, Some(key), command);
-                self.world.apply(stamped)
-            }
-        };
+        let (actor, key) = support::World::actor(words.first());
+        let key = words.value("key").map(|name| self.key(name)).or(key);
+        let mut stamped = self.world.stamped(actor, key, command);
+        if let Some(via) = words.value("via") {
+            stamped.meta.via = NodeNumber(via.parse().unwrap());
+        }
+        let outcome = self.world.apply(stamped);
         if let Ok(events) = &outcome
             && let Answer::Issuer(number) = support::answer(events)
         {
@@ -83,7 +82,10 @@ impl Narrator {
             "revoke-epoch" => Command::RevokeEpoch(EpochNumber(number())),
             "revoke-node" => Command::RevokeNode(NodeNumber(number())),
             "retire-node" => Command::RetireNode(NodeNumber(number())),
-            "readmit-node" => Command::ReadmitNode(NodeNumber(number())),
+            "readmit-node" => Command::ReadmitNode {
+                node: NodeNumber(number()),
+                peer_key: peer_key(words.number("peer-key")).public().clone(),
+            },
             "admit-node" => Command::AdmitNode(node_spec(number())),
             "floor" => Command::RaiseFloor(Revision(number())),
             "ttl-cap" => Command::SetSettings(Settings {

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    World, agent_id, grant, key, node_spec, operator_spec, owner, principal, service_spec, set,
-    settings, signing_key,
+    World, agent_id, grant, key, later_peer_key, node_spec, operator_spec, owner, principal,
+    service_spec, set, settings, signing_key,
 };
 
 pub const AGENTS: [&str; 3] = ["a", "b", "c"];
@@ -24,6 +24,8 @@ pub struct Step {
     pub pause_ms: u64,
     /// By the operator whose it is, or by somebody else.
     pub by: Option<&'static str>,
+    /// Through a node that stands, or through this one.
+    pub via: Option<u64>,
     pub deed: Deed,
 }
 
@@ -67,7 +69,11 @@ impl Step {
             }
             Deed::Retry { back, reuse } => return self.retry(world, *back, *reuse),
         };
-        let (actor, key) = World::actor(self.by.unwrap_or_else(|| whose(&command)));
+        let name = self.by.unwrap_or_else(|| whose(&command));
+        if let Some(via) = self.via {
+            return world.through(via, name, command);
+        }
+        let (actor, key) = World::actor(name);
         world.stamped(actor, key, command)
     }
 
@@ -176,7 +182,13 @@ fn step() -> impl Strategy<Value = Step> {
             "node:2", "node:9",
         ]).prop_map(Some),
     ];
-    (pause, by, deed()).prop_map(|(pause_ms, by, deed)| Step { pause_ms, by, deed })
+    let via = prop_oneof![8 => Just(None), 2 => (1..5_u64).prop_map(Some)];
+    (pause, by, via, deed()).prop_map(|(pause_ms, by, via, deed)| Step {
+        pause_ms,
+        by,
+        via,
+        deed,
+    })
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -288,9 +300,21 @@ fn issuing() -> impl Strategy<Value = Command> {
         1 => (0..5_u64).prop_map(|number| Command::RevokeEpoch(EpochNumber(number))),
         1 => node().prop_map(Command::RevokeNode),
         1 => node().prop_map(Command::RetireNode),
-        3 => node().prop_map(Command::ReadmitNode),
+        3 => readmission(),
         1 => set_settings,
     ]
+}
+
+/// Mostly with a key of its own, old or new.
+fn readmission() -> impl Strategy<Value = Command> {
+    let whose = prop_oneof![9 => Just(None), 1 => (1..4_u64).prop_map(Some)];
+    (1..4_u64, whose, 0..4_u64).prop_map(|(number, whose, times)| {
+        let peer_key = later_peer_key(whose.unwrap_or(number), times);
+        Command::ReadmitNode {
+            node: NodeNumber(number),
+            peer_key: peer_key.public().clone(),
+        }
+    })
 }
 
 fn agent_name() -> impl Strategy<Value = &'static str> {
@@ -386,6 +410,7 @@ pub fn furniture() -> Vec<Step> {
         .map(|deed| Step {
             pause_ms: 10,
             by: None,
+            via: None,
             deed,
         })
         .collect()

@@ -11,10 +11,15 @@ pub fn key(name: &str) -> KeyThumbprint {
 pub fn signing_key(number: u64) -> SigningKey {
     let mut seed = [0x5a; 32];
     seed[..8].copy_from_slice(&number.to_be_bytes());
-    SigningKey::from_seed(seed)
+    SigningKey::from_seed(&seed)
 }
 
-/// A node's peer key: its number is the scalar.
+/// The peer key that a node has once it was readmitted so many times.
+pub fn later_peer_key(number: u64, times: u64) -> PeerSigningKey {
+    peer_key(number + 100 * times)
+}
+
+/// A node's first peer key: its number is the scalar.
 pub fn peer_key(number: u64) -> PeerSigningKey {
     // PrivateKeyInfo (RFC 5958) of a P-256 key around an ECPrivateKey (RFC 5915)
     // that has only the scalar.

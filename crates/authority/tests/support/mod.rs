@@ -13,7 +13,7 @@ pub mod keys;
 pub mod world;
 
 pub use consumers::Consumers;
-pub use keys::{key, peer_key, signing_key};
+pub use keys::{key, later_peer_key, peer_key, signing_key};
 pub use world::World;
 
 use chancery_authority::{

@@ -7,11 +7,12 @@ use chancery_authority::{
     Stamped, State, Table, open_issuer_message,
 };
 use chancery_credential::{
-    EpochNumber, IssuerNumber, KeyThumbprint, NodeNumber, Revision, SigningKey,
+    EpochNumber, IssuerNumber, KeyThumbprint, NodeNumber, PeerSigningKey, Revision, SigningKey,
 };
 
 use super::{
-    Consumers, DAWN_MS, LINEAGE, agent_id, answer, birth, key, peer_key, principal, signing_key,
+    Consumers, DAWN_MS, LINEAGE, agent_id, answer, birth, key, later_peer_key, peer_key, principal,
+    signing_key,
 };
 
 /// A state, the log that led to it, and a clock that the test moves.
@@ -112,7 +113,7 @@ impl World {
         random[..8].copy_from_slice(&self.requests.to_be_bytes());
         let via = match actor {
             Actor::Node(number) => number,
-            _ => NodeNumber(1),
+            _ => self.doorway(),
         };
         let digest = KeyThumbprint::of_spki(format!("{command:?}").as_bytes());
         Stamped {
@@ -134,6 +135,31 @@ impl World {
                 entropy: [7; 32],
             },
         }
+    }
+
+    /// The node that a caller who has the choice would use.
+    fn doorway(&self) -> NodeNumber {
+        let stands = self.state.nodes().find(|node| !node.barred);
+        stands.map_or(NodeNumber(1), |node| node.number)
+    }
+
+    /// A command of a named actor that came by this node.
+    pub fn through(&mut self, via: u64, name: &str, command: Command) -> Stamped {
+        let (actor, key) = Self::actor(name);
+        let mut stamped = self.stamped(actor, key, command);
+        stamped.meta.via = NodeNumber(via);
+        stamped
+    }
+
+    /// Undoes a bar, with the next of the node's peer keys.
+    pub fn readmit(&mut self, number: u64) {
+        let times = (0..).find(|times| {
+            let key = later_peer_key(number, *times).public().thumbprint();
+            self.state.holder(&key).is_some()
+        });
+        let peer_key = later_peer_key(number, times.unwrap() + 1).public().clone();
+        let node = NodeNumber(number);
+        self.must("root", Command::ReadmitNode { node, peer_key });
     }
 
     /// Applies at the next revision, and checks what every command has to leave
@@ -179,10 +205,30 @@ impl World {
             .state
             .epoch()
             .map_or(EpochNumber(1), |epoch| epoch.number);
-        Self::proved(node, epoch, process, former, key)
+        Self::proved_by(&self.peer_key(node), node, epoch, process, former, key)
     }
 
+    /// The peer key that the node has now; its first, if it is not admitted.
+    fn peer_key(&self, node: NodeNumber) -> PeerSigningKey {
+        let mut later = (0..10).map(|times| later_peer_key(node.0, times));
+        let own = later
+            .find(|key| (self.state.node(node)).is_some_and(|node| node.peer_key == *key.public()));
+        own.unwrap_or_else(|| peer_key(node.0))
+    }
+
+    /// Signed by the node's first peer key.
     pub fn proved(
+        node: NodeNumber,
+        epoch: EpochNumber,
+        process: u64,
+        former: Option<IssuerNumber>,
+        key: &SigningKey,
+    ) -> OpenIssuer {
+        Self::proved_by(&peer_key(node.0), node, epoch, process, former, key)
+    }
+
+    fn proved_by(
+        peer_key: &PeerSigningKey,
         node: NodeNumber,
         epoch: EpochNumber,
         process: u64,
@@ -197,7 +243,7 @@ impl World {
             process,
             former,
             keys,
-            peer_signature: peer_key(node.0).sign(&message),
+            peer_signature: peer_key.sign(&message),
             key_signatures: vec![key.sign(&message).to_vec()],
         }
     }

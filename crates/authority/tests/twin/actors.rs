@@ -1,17 +1,26 @@
 //! Who may do what, for the twin: the design's table, told in words.
 
-use chancery_authority::{Actor, Command, OperatorSpec, Reason, Role, Stamped};
+use chancery_authority::{Actor, Command, Meta, OperatorSpec, Reason, Role, Stamped};
 use chancery_credential::NodeNumber;
 
 use crate::model::{Refusals, Twin};
 
 impl Twin {
+    /// Why nobody listens to what somebody says through this node, if so.
+    pub fn unheard(&self, meta: &Meta) -> Option<Reason> {
+        if matches!(meta.actor, Actor::Node(_)) {
+            return None;
+        }
+        let others = self.nodes.iter().any(|node| !node.barred && !node.retiring);
+        match self.node(meta.via.0) {
+            None => Some(Reason::ViaUnknown),
+            Some(node) => (node.barred && others).then_some(Reason::ViaBarred),
+        }
+    }
+
     /// Whether the actor is who it says, and may.
     pub fn authorise(&self, stamped: &Stamped) -> Result<(), Refusals> {
         let meta = &stamped.meta;
-        if self.node(meta.via.0).is_none() {
-            return Err(Refusals::from([Reason::ViaUnknown]));
-        }
         let proved = |keys: &[_]| meta.key.is_some_and(|key| keys.contains(&key));
         let refusal = match &meta.actor {
             Actor::Operator(name) => match self.operators.get(name) {
@@ -39,6 +48,7 @@ impl Twin {
                 _ => Some(Reason::RoleMissing),
             },
             Actor::Node(number) if self.node(number.0).is_none() => Some(Reason::ActorUnknown),
+            Actor::Node(number) if *number != meta.via => Some(Reason::NotYourNode),
             Actor::Node(number) => node_may_not(*number, &stamped.command).or_else(|| {
                 let barred = self.node(number.0).is_some_and(|node| node.barred);
                 let ticks = matches!(stamped.command, Command::Tick);

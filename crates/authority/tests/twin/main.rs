@@ -9,6 +9,7 @@ mod rules;
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use chancery_authority::{Actor, Holder, IssuerStanding};
 use chancery_credential::{
@@ -17,7 +18,13 @@ use chancery_credential::{
 use model::{Standing, Twin};
 use proptest::prelude::*;
 use support::histories::{AGENTS, KEYS, OWNERS, SETS, Step, furniture, history};
-use support::{World, agent_id, birth, key, owner, peer_key, set};
+use support::{World, agent_id, birth, key, later_peer_key, owner, set};
+
+/// Of the peer keys that these histories know.
+static PEERS: LazyLock<Vec<KeyThumbprint>> = LazyLock::new(|| {
+    let keys = (1..5).flat_map(|number| (0..4).map(move |times| later_peer_key(number, times)));
+    keys.map(|key| key.public().thumbprint()).collect()
+});
 
 /// The twin of [`World::born`].
 fn twin_of_birth(world: &World) -> Twin {
@@ -113,8 +120,7 @@ fn compare(world: &World, twin: &Twin) {
         assert_eq!(record.limits, spec.limits);
         assert_eq!(record.expires_at, spec.expires_at);
     }
-    let peers = (1..4).map(|number| peer_key(number).public().thumbprint());
-    for key in KEYS.into_iter().map(key).chain(peers) {
+    for key in KEYS.into_iter().map(key).chain(PEERS.iter().copied()) {
         let holder = state.holder(&key).map(|holder| match holder {
             Holder::Agent(id) => Actor::Agent(id.clone()).to_string(),
             Holder::Operator(name) => Actor::Operator(name.clone()).to_string(),

@@ -213,6 +213,9 @@ impl Twin {
             }
             return decided.outcome.clone();
         }
+        if let Some(reason) = self.unheard(meta) {
+            return Err(Refusals::from([reason]));
+        }
         let outcome = self.decide(stamped);
         self.requests.push(Decided {
             actor: meta.actor.clone(),

@@ -141,10 +141,18 @@ impl Twin {
                 self.nodes[number.0 as usize - 1].retiring = true;
                 return Ok(self.retire(|issuer| issuer.node == number.0));
             }
-            Command::ReadmitNode(number) => {
-                self.must_know_node(*number)?;
-                let node = &mut self.nodes[number.0 as usize - 1];
-                (node.barred, node.retiring) = (false, false);
+            Command::ReadmitNode { node, peer_key } => {
+                self.must_know_node(*node)?;
+                let holder = self.holder(&peer_key.thumbprint());
+                let own = holder == Some(Actor::Node(*node).to_string());
+                let record = &mut self.nodes[node.0 as usize - 1];
+                refuse(&[
+                    (!record.barred && !record.retiring, Reason::NodeStands),
+                    (own, Reason::PeerKeyUnchanged),
+                    (!own && holder.is_some(), Reason::KeyInUse),
+                ])?;
+                (record.barred, record.retiring) = (false, false);
+                record.spec.peer_key = peer_key.clone();
             }
             Command::SetSettings(settings) => {
                 refuse(&[(settings.check().is_err(), Reason::SettingsUnsound)])?;

@@ -12,7 +12,7 @@ use super::{
     grant::{grants, read_grants, read_subject, subject},
     meta::{meta, read_meta, read_stamp, stamp},
     raft::required,
-    scalar::{bytes, parse, read_token_id, text},
+    scalar::{bytes, parse, read_peer_key, read_token_id, text},
     settings::{read_settings, settings},
     spec::{
         agent_spec, birth, node_spec, open_issuer, operator_spec, read_agent_spec, read_birth,
@@ -92,7 +92,10 @@ pub(super) fn command(command: &Command) -> pb::Command {
         Command::RevokeNode(number) => Kind::RevokeNode(number.0),
         Command::AdmitNode(spec) => Kind::AdmitNode(node_spec(spec)),
         Command::RetireNode(number) => Kind::RetireNode(number.0),
-        Command::ReadmitNode(number) => Kind::ReadmitNode(number.0),
+        Command::ReadmitNode { node, peer_key } => Kind::ReadmitNode(pb::ReadmitNode {
+            node: node.0,
+            peer_key: bytes(peer_key.spki()),
+        }),
         Command::RaiseFloor(revision) => Kind::RaiseFloor(revision.0),
         Command::SetSettings(it) => Kind::SetSettings(settings(it)),
     };
@@ -153,7 +156,10 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
             Kind::RevokeNode(number) => Command::RevokeNode(NodeNumber(*number)),
             Kind::AdmitNode(spec) => Command::AdmitNode(read_node_spec(spec)?),
             Kind::RetireNode(number) => Command::RetireNode(NodeNumber(*number)),
-            Kind::ReadmitNode(number) => Command::ReadmitNode(NodeNumber(*number)),
+            Kind::ReadmitNode(it) => Command::ReadmitNode {
+                node: NodeNumber(it.node),
+                peer_key: read_peer_key(&it.peer_key)?,
+            },
             Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
             Kind::SetSettings(it) => Command::SetSettings(read_settings(it)?),
         },

@@ -60,7 +60,7 @@ fn token_id() -> impl Strategy<Value = TokenId> {
 }
 
 fn issuer_key() -> impl Strategy<Value = Ed25519PublicKey> {
-    any::<[u8; 32]>().prop_map(|seed| SigningKey::from_seed(seed).public())
+    any::<[u8; 32]>().prop_map(|seed| SigningKey::from_seed(&seed).public())
 }
 
 /// A few real keys: to make one for each case would take longer than the rest.
@@ -286,7 +286,9 @@ pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
         node_number().prop_map(Command::RevokeNode).boxed(),
         node_spec().prop_map(Command::AdmitNode).boxed(),
         node_number().prop_map(Command::RetireNode).boxed(),
-        node_number().prop_map(Command::ReadmitNode).boxed(),
+        (node_number(), peer_key())
+            .prop_map(|(node, peer_key)| Command::ReadmitNode { node, peer_key })
+            .boxed(),
         revision().prop_map(Command::RaiseFloor).boxed(),
         settings().prop_map(Command::SetSettings).boxed(),
     ]
@@ -319,7 +321,7 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::RevokeNode(_) => 21,
         Command::AdmitNode(_) => 22,
         Command::RetireNode(_) => 23,
-        Command::ReadmitNode(_) => 24,
+        Command::ReadmitNode { .. } => 24,
         Command::RaiseFloor(_) => 25,
         Command::SetSettings(_) => 26,
     }

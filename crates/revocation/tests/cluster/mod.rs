@@ -26,7 +26,7 @@ pub const BOUND: Duration = Duration::from_secs(2);
 pub const PROVED: BootTime = BootTime(100_000_000_000);
 
 pub fn key(issuer: u32) -> SigningKey {
-    SigningKey::from_seed([u8::try_from(issuer).unwrap(); 32])
+    SigningKey::from_seed(&[u8::try_from(issuer).unwrap(); 32])
 }
 
 pub fn opening(number: u32, opened_at: u64) -> Change {

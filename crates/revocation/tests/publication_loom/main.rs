@@ -47,7 +47,7 @@ struct Names {
 fn names() -> &'static Names {
     static NAMES: OnceLock<Names> = OnceLock::new();
     NAMES.get_or_init(|| Names {
-        keys: [1, 2].map(|seed| SigningKey::from_seed([seed; 32]).public()),
+        keys: [1, 2].map(|seed| SigningKey::from_seed(&[seed; 32]).public()),
         agent: "spiffe://example.org/agent".parse().unwrap(),
         owners: ["alice".parse().unwrap()],
     })

@@ -18,7 +18,7 @@ pub fn keys() -> &'static [Ed25519PublicKey; KEYS] {
     static KEYS_MADE: OnceLock<[Ed25519PublicKey; KEYS]> = OnceLock::new();
     KEYS_MADE.get_or_init(|| {
         std::array::from_fn(|seed| {
-            SigningKey::from_seed([u8::try_from(seed).unwrap(); 32]).public()
+            SigningKey::from_seed(&[u8::try_from(seed).unwrap(); 32]).public()
         })
     })
 }

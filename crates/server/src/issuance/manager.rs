@@ -207,7 +207,7 @@ impl IssuerManager {
             warn!(%error, "no entropy for a signing key");
             Failed::Unavailable
         })?;
-        let key = SigningKey::from_seed(*seed);
+        let key = SigningKey::from_seed(&seed);
         drop(seed);
         let node = self.consensus.node();
         let former = self

@@ -120,7 +120,12 @@ fn rejected(rejection: &Rejection) -> Status {
         Kind::InvalidArgument => Code::InvalidArgument,
         Kind::ResourceExhausted => Code::ResourceExhausted,
     };
-    refuse(code, rejection.code(), rejection.to_string(), "")
+    refuse(
+        code,
+        rejection.code(),
+        rejection.fault(),
+        rejection.remedy(),
+    )
 }
 
 fn not_proposed(error: &ProposeError) -> Status {
@@ -149,5 +154,27 @@ fn not_proposed(error: &ProposeError) -> Status {
             format!("nothing was changed: {error}"),
             "send it again, to any node",
         ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chancery_authority::Reason;
+    use tonic_types::StatusExt;
+
+    #[test]
+    fn a_rejection_tells_the_caller_what_to_do() {
+        for reason in Reason::ALL {
+            let rejection = Rejection::new(*reason, "x");
+            let status = rejected(&rejection);
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, rejection.code());
+            let told = &details.localized_message().unwrap().message;
+            assert_eq!(told, rejection.remedy());
+            assert!(!told.is_empty(), "{reason:?}");
+            assert!(!status.message().contains(told.as_str()), "once is enough");
+        }
     }
 }

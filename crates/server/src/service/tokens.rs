@@ -87,15 +87,7 @@ impl Tokens {
         };
         let outcome = match outcome {
             Ok(response) => Outcome::Response(response),
-            Err(status) => Outcome::Refusal(v1::Refusal {
-                code: status.code().into(),
-                reason: status
-                    .get_error_details()
-                    .error_info()
-                    .map(|info| info.reason.clone())
-                    .unwrap_or_default(),
-                message: status.message().to_owned(),
-            }),
+            Err(status) => Outcome::Refusal(refusal(&status)),
         };
         Ok(v1::MintStreamResponse {
             sequence: message.sequence,
@@ -161,6 +153,23 @@ impl Tokens {
                 ..v1::VerifyResponse::default()
             },
         }
+    }
+}
+
+/// What the status and its details say.
+fn refusal(status: &Status) -> v1::Refusal {
+    let details = status.get_error_details();
+    v1::Refusal {
+        code: status.code().into(),
+        reason: details
+            .error_info()
+            .map(|info| info.reason.clone())
+            .unwrap_or_default(),
+        message: status.message().to_owned(),
+        remedy: details
+            .localized_message()
+            .map(|localized| localized.message.clone())
+            .unwrap_or_default(),
     }
 }
 
@@ -265,4 +274,21 @@ fn certificate(bytes: &[u8]) -> Result<Option<CertificateThumbprint>, Status> {
         .try_into()
         .map_err(|_| parse::invalid("certificate_sha256", "expected 32 bytes, or none"))?;
     Ok(Some(CertificateThumbprint::from_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_a_stream_says_as_much_as_a_status() {
+        let refusal = refusal(&mint_refusal(&MintError::NoIssuer));
+        assert_eq!(refusal.code, i32::from(Code::Unavailable));
+        assert_eq!(refusal.reason, "NO_ISSUER");
+        assert_eq!(refusal.message, MintError::NoIssuer.to_string());
+        assert!(
+            refusal.remedy.starts_with("ask another node"),
+            "{refusal:?}"
+        );
+    }
 }
