@@ -156,16 +156,62 @@ async fn mint_once(agent: &Client) -> Result<v1::MintResponse, tonic::Status> {
 async fn a_member_with_an_empty_disk_refuses_to_start() {
     let mut cluster = Cluster::of(1).await;
     cluster.nodes[0].kill();
-    let directory = cluster.nodes[0].directory();
-    std::fs::remove_dir_all(directory.join("data")).unwrap();
-    let configuration = directory.join("node.toml");
+    let data = cluster.nodes[0].directory().join("data");
+    let kept = cluster.path().join("kept");
+    std::fs::rename(&data, &kept).unwrap();
+    assert_refuses_to_start(&cluster, 0, &data);
+    assert!(!data.exists(), "nothing took the place of what is lost");
+
+    // The disk that it was on is not mounted.
+    std::fs::create_dir(&data).unwrap();
+    assert_refuses_to_start(&cluster, 0, &data);
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
+
+    // It was not lost after all.
+    std::fs::remove_dir(&data).unwrap();
+    std::fs::rename(&kept, &data).unwrap();
+    cluster.nodes[0].start();
+    cluster.serving(0).await;
+}
+
+/// 3 is what a supervisor does not start again.
+fn assert_refuses_to_start(cluster: &Cluster, position: usize, data: &std::path::Path) {
+    let configuration = cluster.nodes[position].configuration();
     let output = chancery_tests::chancery::run(
         &cluster.path(),
         &["serve", "--config", configuration.to_str().unwrap()],
     );
-    assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("data"), "it says what is missing: {said}");
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let refusal = format!(
+        "chancery: refused: node {} has joined, and `{}` does not hold its data: mount the disk",
+        position + 1,
+        data.display()
+    );
+    assert!(said.contains(&refusal), "{said}");
+    for verb in ["node request", "node add", "join"] {
+        assert!(
+            said.contains(&format!("`chancery {verb}`")),
+            "{verb}: {said}"
+        );
+    }
+}
+
+/// What that refusal advises.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_its_disk_comes_back_under_a_new_number() {
+    let mut cluster = Cluster::of(3).await;
+    let agent = Agent::register(&cluster, "steady").await;
+    cluster.nodes[2].kill();
+    let data = cluster.nodes[2].directory().join("data");
+    std::fs::remove_dir_all(&data).unwrap();
+    assert_refuses_to_start(&cluster, 2, &data);
+
+    let again = cluster.join().await;
+    cluster.promote(again).await;
+    let status = cluster.status(again).await.unwrap();
+    assert_eq!(status.node, 4);
+    mint(&agent.at(&cluster, &[again])).await.unwrap();
 }
 
 fn snapshot_often(node: &chancery_tests::node::Node) {

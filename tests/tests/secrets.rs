@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::Write,
+    io::{PipeReader, PipeWriter, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -29,6 +29,7 @@ use chancery_tests::{
     trace::{Search, Secret, Trace},
     until::until,
 };
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use sha2::{Digest, Sha512};
 
@@ -42,22 +43,30 @@ struct Printed(Mutex<Vec<u8>>);
 
 impl Printed {
     /// Runs a command as an operator or an agent does, gives it `input`, and looks
-    /// at what the process shows of itself while it waits for that.
+    /// at what the process shows of itself before it can print anything, and so
+    /// before it can end.
     fn run(&self, directory: &Path, arguments: &[&str], input: &str) -> Output {
+        let (stdout, for_stdout) = Held::new();
+        let (stderr, for_stderr) = Held::new();
         let mut child = Command::new(binary())
             .args(arguments)
             .current_dir(directory)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(for_stdout)
+            .stderr(for_stderr)
             .spawn()
             .unwrap();
-        let shown = shown_by(child.id());
+        let shown = shown_by(child.id(), arguments);
         let mut stdin = child.stdin.take().unwrap();
-        // A command that reads nothing may be gone already.
+        // A command that reads nothing may have closed it.
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
-        let output = child.wait_with_output().unwrap();
+        let stderr = std::thread::spawn(|| stderr.read());
+        let output = Output {
+            stdout: stdout.read(),
+            stderr: stderr.join().unwrap(),
+            status: child.wait().unwrap(),
+        };
         let mut printed = self.0.lock().unwrap();
         printed.extend(shown);
         printed.extend(&output.stderr);
@@ -81,12 +90,66 @@ impl Printed {
     }
 }
 
-/// Environment and command line of a process, as everybody on the machine, or
-/// everybody of the same user, can read them.
-fn shown_by(pid: u32) -> Vec<u8> {
-    let mut shown = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    shown.extend(fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default());
-    shown
+/// The reading end of a pipe that is full: who writes to it waits until it is read.
+struct Held {
+    reader: PipeReader,
+    filling: usize,
+}
+
+impl Held {
+    fn new() -> (Self, PipeWriter) {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let flags = fcntl_getfl(&writer).unwrap();
+        fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+        let mut filling = 0;
+        while let Ok(written) = writer.write(&[b' '; 512]) {
+            filling += written;
+        }
+        fcntl_setfl(&writer, flags).unwrap();
+        (Self { reader, filling }, writer)
+    }
+
+    /// All that was written after what it was filled with.
+    fn read(mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        self.reader.read_to_end(&mut all).unwrap();
+        all.split_off(self.filling)
+    }
+}
+
+/// Environment and command line of a `chancery` that runs, as everybody on the
+/// machine, or everybody of the same user, can read them. For a moment after its
+/// birth it shows its parent's or none: that is waited out.
+fn shown_by(pid: u32, arguments: &[&str]) -> Vec<u8> {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let parents = fs::read("/proc/self/cmdline").unwrap();
+    let mut expected = Vec::new();
+    for word in [&[binary().to_str().unwrap()], arguments].concat() {
+        expected.extend(word.as_bytes());
+        expected.push(0);
+    }
+    loop {
+        let (mut shown, environment) = (read("cmdline"), read("environ"));
+        if shown.is_empty() || shown == parents || environment.is_empty() {
+            let stat = String::from_utf8(read("stat")).unwrap();
+            let runs = stat
+                .rsplit_once(") ")
+                .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']));
+            assert!(runs, "{arguments:?} ended before it was looked at");
+            std::thread::yield_now();
+            continue;
+        }
+        assert_eq!(shown, expected, "the command line of {arguments:?}");
+        shown.extend(environment);
+        return shown;
+    }
+}
+
+fn shown_by_node(node: &Node) -> Vec<u8> {
+    let configuration = node.configuration();
+    let configuration = configuration.to_str().unwrap();
+    let serve = ["serve", "--config", configuration, "--log", EVERYTHING];
+    shown_by(node.pid().expect("it runs as a process"), &serve)
 }
 
 /// The 32 bytes of a P-256 private key in a file (RFC 5915 §3, in RFC 5958).
@@ -283,10 +346,7 @@ async fn keys_and_tokens_are_with_their_holders_and_nowhere_else() {
     cluster.serving(0).await;
     secrets.extend(by_sdk(&cluster, agent).await);
 
-    let pids: Vec<u32> = cluster.nodes.iter().filter_map(Node::pid).collect();
-    assert_eq!(pids.len(), 3);
-    let shown: Vec<u8> = pids.into_iter().flat_map(shown_by).collect();
-    assert!(!shown.is_empty());
+    let shown: Vec<u8> = cluster.nodes[..3].iter().flat_map(shown_by_node).collect();
     for position in 0..3 {
         assert_eq!(cluster.nodes[position].stop(), Some(0));
     }

@@ -170,6 +170,7 @@ impl From<AdmissionError> for Failure {
             | AdmissionError::NotJoined(_)
             | AdmissionError::AlreadyJoined { .. }
             | AdmissionError::DataGone { .. }
+            | AdmissionError::OtherData { .. }
             | AdmissionError::Version { .. }
             | AdmissionError::Untrusted(_) => Kind::Refused,
             _ => Kind::Local,

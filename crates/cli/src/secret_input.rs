@@ -31,7 +31,8 @@ impl TokenInput {
             )
             .next("give a file or standard input; if this was a bearer token, revoke it"));
         }
-        let mut text = Zeroizing::new(String::new());
+        // Room for all of it, so that growing leaves no unwiped copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_INPUT_BYTES as usize + 1));
         let read = if self.from.as_os_str() == "-" {
             std::io::stdin()
                 .take(MAX_INPUT_BYTES + 1)

@@ -43,6 +43,7 @@ impl Identity {
     /// When the system gives no entropy.
     pub fn generate() -> Result<Self, InvalidIdentity> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
+            .map(Zeroizing::new)
             .map_err(|error| InvalidIdentity::Generate(error.to_string()))?;
         let certificate = self_sign(&key)?;
         Ok(Self::of(&key, certificate))
@@ -54,8 +55,9 @@ impl Identity {
     /// # Errors
     /// When either cannot be read, or they do not belong together.
     pub fn from_pem(key: &str, certificate: Option<&str>) -> Result<Self, InvalidIdentity> {
-        let key =
-            KeyPair::from_pem(key).map_err(|error| InvalidIdentity::Key(error.to_string()))?;
+        let key = KeyPair::from_pem(key)
+            .map(Zeroizing::new)
+            .map_err(|error| InvalidIdentity::Key(error.to_string()))?;
         let Some(certificate) = certificate else {
             let certificate = self_sign(&key)?;
             return Ok(Self::of(&key, certificate));

@@ -95,6 +95,44 @@ pub enum ServeError {
     Fatal(String),
 }
 
+impl ServeError {
+    /// Whether the same start would be refused again until somebody acts: who
+    /// watches over the process must not start it once more.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Admission(AdmissionError::Read { .. } | AdmissionError::Write { .. }) => false,
+            Self::Admission(AdmissionError::Storage(error)) | Self::Start(error) => is_final(error),
+            Self::Config(_) | Self::Admission(_) | Self::Tls(_) | Self::Reflection(_) => true,
+            Self::Identity(error) => !matches!(error, tls::IdentityError::Unreadable { .. }),
+            Self::Birth(_)
+            | Self::Listen { .. }
+            | Self::System { .. }
+            | Self::Metrics(_)
+            | Self::Fatal(_) => false,
+        }
+    }
+}
+
+/// Whether it is what stands on the disk, or in the membership, that is refused,
+/// and not a disk that failed to answer.
+fn is_final(error: &StartError) -> bool {
+    match error {
+        StartError::OtherKey(_) | StartError::PeerKey(_) | StartError::Timing(_) => true,
+        StartError::Storage(error) => is_damage(&error.clone().into()),
+        StartError::State(error) => is_damage(error),
+        StartError::Raft(_) => false,
+    }
+}
+
+/// Storage says so of data that is damaged or missing.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound
+    )
+}
+
 /// Whether the node is on its way out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Draining(Arc<AtomicBool>);

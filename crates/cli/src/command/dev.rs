@@ -148,7 +148,7 @@ async fn guide(profile: PathBuf, output: Output) {
     if who_am_i(&client).await.is_err() {
         return;
     }
-    let profile = profile.display();
+    let profile = shell_word(&profile);
     output.note(&format!(
         "
 chancery serves one node on loopback. In another terminal:
@@ -170,6 +170,16 @@ Ctrl-C ends it."
     ));
 }
 
+/// A path as one word of a shell (POSIX.1-2024, XCU 2.2.2).
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+    if path.chars().all(is_plain) {
+        return path;
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
 async fn who_am_i(client: &Client) -> Result<v1::WhoAmIResponse, chancery_client::Error> {
     client
         .call(Idempotence::Repeatable, |channel| async move {
@@ -178,4 +188,20 @@ async fn who_am_i(client: &Client) -> Result<v1::WhoAmIResponse, chancery_client
                 .await
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for (path, word) in [
+            ("/tmp/chancery-dev-1/profile", "/tmp/chancery-dev-1/profile"),
+            ("/home/me/my cluster", "'/home/me/my cluster'"),
+            ("/tmp/it's", r"'/tmp/it'\''s'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 }

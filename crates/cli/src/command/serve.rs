@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// Arguments of `serve`.
 #[derive(Debug, Clone, Args)]
@@ -84,8 +84,51 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     };
     chancery_server::serve(config, stopped)
         .await
-        .map_err(|error| match error {
-            ServeError::Admission(error) => error.into(),
-            error => Failure::local(error),
-        })
+        .map_err(failure)
+}
+
+/// What is final exits as a refusal, so that who watches over the process does
+/// not start it for ever.
+fn failure(error: ServeError) -> Failure {
+    let is_final = error.is_final();
+    let mut failure = match error {
+        ServeError::Admission(error) => error.into(),
+        error => Failure::local(error),
+    };
+    if is_final && failure.kind == Kind::Local {
+        failure.kind = Kind::Refused;
+    }
+    failure
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use chancery_server::admission::AdmissionError;
+
+    use super::*;
+
+    #[test]
+    fn a_start_that_is_refused_for_good_is_told_from_a_fault() {
+        let gone = AdmissionError::DataGone {
+            path: "/var/lib/chancery/data".to_owned(),
+            node: 1,
+        };
+        let exposed = AdmissionError::Exposed {
+            path: "/var/lib/chancery/peer.key".to_owned(),
+            mode: 0o644,
+        };
+        for refused in [gone, exposed] {
+            assert_eq!(failure(refused.into()).kind, Kind::Refused);
+        }
+        let address = "127.0.0.1:7411".parse().unwrap();
+        let taken = ServeError::Listen {
+            key: "api_listen",
+            address,
+            source: std::io::ErrorKind::AddrInUse.into(),
+        };
+        assert_eq!(failure(taken).kind, Kind::Local);
+        let disk = ServeError::Fatal("the disk is full".to_owned());
+        assert_eq!(failure(disk).kind, Kind::Local);
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::{io, path::Path};
 
+use chancery_consensus::StartError;
 use thiserror::Error;
 
 /// Why a key, a request or an admission was not made, read or accepted.
@@ -102,15 +103,31 @@ pub enum AdmissionError {
     NotJoined(String),
     /// The node joined, and its data is not there.
     #[error(
-        "node {node} has joined, and its data `{path}` is gone: mount the disk that it is on; if it \
-         is lost, with it are the votes that the node gave, so remove the node and add it again \
-         under a new number, from an empty directory"
+        "node {node} has joined, and `{path}` does not hold its data: mount the disk that it is on; \
+         if it is lost, with it are the votes that the node gave, and node {node} never starts \
+         again: make a new node in a new directory and under a new name with `chancery node \
+         request`, have the operator admit it with `chancery node add`, and install that with \
+         `chancery join`"
     )]
     DataGone {
         /// Where its data should be.
         path: String,
         /// Its number.
         node: u64,
+    },
+    /// The data beside the admission is another node's, or of another lineage.
+    #[error(
+        "`{path}` is the data of node {found} and the admission beside it is that of node \
+         {expected}: one of the two was copied from elsewhere; put back the data, or the admission, \
+         that belongs here"
+    )]
+    OtherData {
+        /// The data directory.
+        path: String,
+        /// Its node and lineage.
+        found: String,
+        /// The admission's.
+        expected: String,
     },
     /// The server certificate would not be trusted.
     #[error(
@@ -145,7 +162,7 @@ pub enum AdmissionError {
     OtherRoot(String),
     /// The data directory could not be made, or its owner not be read.
     #[error("the data directory of this node could not be prepared: {0}")]
-    Storage(String),
+    Storage(#[from] StartError),
 }
 
 impl AdmissionError {

@@ -4,16 +4,19 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
+    mem,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::error::AdmissionError;
 
 /// No file that is read here is larger; a larger one was not made by chancery.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Longest file of a key or a certificate, bytes.
+pub(crate) const MAX_KEY_FILE: usize = 64 << 10;
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
@@ -73,15 +76,60 @@ pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), AdmissionError> {
 /// # Errors
 /// [`AdmissionError::Exposed`] and [`AdmissionError::Read`].
 pub fn read_private(path: &Path) -> Result<Zeroizing<String>, AdmissionError> {
-    let metadata = fs::metadata(path).map_err(|error| AdmissionError::read(path, &error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(AdmissionError::Exposed {
+    let failed = |kind, why| AdmissionError::read(path, &io::Error::new(kind, why));
+    let mut bytes = read_wiped(path, Readers::OwnerOnly).map_err(|unread| match unread {
+        Unread::Failed(error) => AdmissionError::read(path, &error),
+        Unread::TooLong => failed(io::ErrorKind::FileTooLarge, "larger than 64 KiB"),
+        Unread::Exposed(mode) => AdmissionError::Exposed {
             path: path.display().to_string(),
             mode,
-        });
+        },
+    })?;
+    String::from_utf8(mem::take(&mut *bytes))
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            error.into_bytes().zeroize();
+            failed(io::ErrorKind::InvalidData, "it is no text")
+        })
+}
+
+/// Who may be able to read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    Anyone,
+    OwnerOnly,
+}
+
+/// Why a file of a key or a certificate was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// What the system said.
+    Failed(io::Error),
+    /// Others than its owner can read it: its permission bits.
+    Exposed(u32),
+    /// It is longer than [`MAX_KEY_FILE`].
+    TooLong,
+}
+
+/// The bytes of a file that may be a key, wiped when dropped. The file is opened
+/// once: what was judged is what is read.
+pub(crate) fn read_wiped(path: &Path, readers: Readers) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    let file = File::open(path).map_err(Unread::Failed)?;
+    let metadata = file.metadata().map_err(Unread::Failed)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if readers == Readers::OwnerOnly && mode & 0o077 != 0 {
+        return Err(Unread::Exposed(mode));
     }
-    read(path).map(Zeroizing::new)
+    // Room for all of it and for the byte too many, so that growing leaves no
+    // unwiped copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 1));
+    file.take(MAX_KEY_FILE as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Unread::Failed)?;
+    if bytes.len() > MAX_KEY_FILE {
+        return Err(Unread::TooLong);
+    }
+    Ok(bytes)
 }
 
 /// Reads a public file.
@@ -168,6 +216,21 @@ mod tests {
             "{refused}"
         );
         assert!(refused.to_string().contains("chmod 600"), "{refused}");
+    }
+
+    #[test]
+    fn the_longest_key_is_read_without_a_copy_and_a_longer_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.key");
+        write_new_private(&path, &[b'k'; MAX_KEY_FILE]).unwrap();
+        let bytes = read_wiped(&path, Readers::OwnerOnly).unwrap();
+        assert_eq!(bytes.len(), MAX_KEY_FILE);
+        assert_eq!(bytes.capacity(), MAX_KEY_FILE + 1, "the buffer grew");
+
+        let longer = directory.path().join("longer.key");
+        write_new_private(&longer, &[b'k'; MAX_KEY_FILE + 1]).unwrap();
+        let refused = read_private(&longer).unwrap_err();
+        assert!(refused.to_string().contains("64 KiB"), "{refused}");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! ```
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -101,23 +101,38 @@ impl Admission {
     /// is new. One that vanished from a node that had joined is not made again:
     /// with it went the votes that the node gave.
     fn claim_data(&self, directory: &Path, installed: Installed) -> Result<(), AdmissionError> {
-        let storage = |error: &dyn fmt::Display| AdmissionError::Storage(error.to_string());
         let data = directory.join(DATA_DIRECTORY);
-        let found = DirectoryIdentity::of_directory(&data).map_err(|error| storage(&error))?;
-        match (found, installed) {
+        match (DirectoryIdentity::of_directory(&data)?, installed) {
             (Some(found), _) if found == self.identity() => Ok(()),
             (Some(found), _) => Err(AdmissionError::AlreadyJoined {
                 node: found.node.0,
                 lineage: found.lineage.to_string(),
             }),
-            (None, Installed::Joined) => self
-                .identity()
-                .create_directory(&data)
-                .map_err(|error| storage(&error)),
-            (None, Installed::Renewed) => Err(AdmissionError::DataGone {
+            (None, Installed::Joined) => Ok(self.identity().create_directory(&data)?),
+            (None, Installed::Renewed) => Err(self.data_gone(&data)),
+        }
+    }
+
+    /// Sees that the data of a node that has joined is there, and is its own.
+    fn check_data(&self, data: &Path) -> Result<(), AdmissionError> {
+        let name = |identity: DirectoryIdentity| {
+            format!("{} of lineage {}", identity.node.0, identity.lineage)
+        };
+        match DirectoryIdentity::of_directory(data)? {
+            Some(found) if found == self.identity() => Ok(()),
+            Some(found) => Err(AdmissionError::OtherData {
                 path: data.display().to_string(),
-                node: self.node.0,
+                found: name(found),
+                expected: name(self.identity()),
             }),
+            None => Err(self.data_gone(data)),
+        }
+    }
+
+    fn data_gone(&self, data: &Path) -> AdmissionError {
+        AdmissionError::DataGone {
+            path: data.display().to_string(),
+            node: self.node.0,
         }
     }
 
@@ -146,14 +161,15 @@ pub struct InstalledNode {
 }
 
 impl InstalledNode {
-    /// Reads keys and admission from a node's directory, and checks that they
-    /// belong together.
+    /// Reads keys and admission from a node's directory, and checks that they and
+    /// the data beside them belong together.
     ///
     /// The dates of the server certificate are not judged: a node whose
     /// certificate ran out still votes.
     ///
     /// # Errors
-    /// [`AdmissionError::NotJoined`], or that a file is not in order.
+    /// [`AdmissionError::NotJoined`], [`AdmissionError::DataGone`],
+    /// [`AdmissionError::OtherData`], or that a file is not in order.
     pub fn load(directory: &Path) -> Result<Self, AdmissionError> {
         if !exists(&directory.join(ADMISSION_FILE))? {
             return Err(AdmissionError::NotJoined(directory.display().to_string()));
@@ -161,6 +177,7 @@ impl InstalledNode {
         let keys = NodeKeys::load(directory)?;
         let admission = Admission::load(directory)?;
         admission.check_keys(&keys)?;
+        admission.check_data(&directory.join(DATA_DIRECTORY))?;
         Ok(Self {
             directory: directory.to_owned(),
             keys,

@@ -233,6 +233,35 @@ fn a_member_whose_data_is_gone_is_not_made_anew() {
 }
 
 #[test]
+fn a_member_does_not_start_without_its_own_data() {
+    let story = Story::begin();
+    let (directory, keys, request) = story.node("node-1");
+    let admission = story.admit(&request, 1);
+    admission.install(&directory, &keys, story.now).unwrap();
+    let data = directory.join("data");
+
+    fs::remove_dir_all(&data).unwrap();
+    let missing = InstalledNode::load(&directory).unwrap_err();
+    fs::create_dir(&data).unwrap();
+    let empty = InstalledNode::load(&directory).unwrap_err();
+    for refused in [missing, empty] {
+        assert!(
+            matches!(refused, AdmissionError::DataGone { node: 1, .. }),
+            "{refused}"
+        );
+    }
+
+    let elsewhere = Admission {
+        node: NodeNumber(2),
+        ..admission
+    };
+    elsewhere.identity().create_directory(&data).unwrap();
+    let other = InstalledNode::load(&directory).unwrap_err();
+    assert!(matches!(other, AdmissionError::OtherData { .. }), "{other}");
+    assert!(other.to_string().contains("node 2 of lineage"), "{other}");
+}
+
+#[test]
 fn joining_that_was_interrupted_can_be_done_again() {
     let story = Story::begin();
     let (directory, keys, request) = story.node("node-1");

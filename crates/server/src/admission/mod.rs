@@ -31,6 +31,7 @@ mod server_names;
 pub use admitted::{Admission, AdmittedPeer};
 pub use birth::{Birth, BirthSettings, FirstOperator};
 pub use error::AdmissionError;
+pub(crate) use files::{Readers, Unread, read_wiped};
 pub use files::{
     create_private_directory, read, read_private, replace_public, write_new_private,
     write_new_public,

@@ -106,6 +106,7 @@ struct Key {
 impl Key {
     fn generate() -> Result<Self, AdmissionError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map(Zeroizing::new)
             .map_err(|error| AdmissionError::Crypto(error.to_string()))?;
         Self::from_pkcs8(Zeroizing::new(key.serialize_der())).map_err(AdmissionError::Crypto)
     }
@@ -128,11 +129,16 @@ impl Key {
     }
 
     fn write_new(&self, path: &Path) -> Result<(), AdmissionError> {
-        let block = pem::Pem::new("PRIVATE KEY", self.pkcs8.to_vec());
-        let text = Zeroizing::new(pem::encode(&block));
-        drop(Zeroizing::new(block.into_contents()));
-        write_new_private(path, text.as_bytes())
+        write_new_private(path, private_key_pem(&self.pkcs8).as_bytes())
     }
+}
+
+/// A private key, PKCS #8 in DER, as its file holds it (RFC 7468 §10).
+pub(super) fn private_key_pem(pkcs8: &[u8]) -> Zeroizing<String> {
+    let block = pem::Pem::new("PRIVATE KEY", pkcs8);
+    let text = Zeroizing::new(pem::encode(&block));
+    drop(Zeroizing::new(block.into_contents()));
+    text
 }
 
 #[cfg(test)]

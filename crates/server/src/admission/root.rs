@@ -22,6 +22,7 @@ use super::{
     admitted::Admission,
     error::AdmissionError,
     files::{create_private_directory, read, read_private, write_new_private, write_new_public},
+    node_keys::private_key_pem,
     request::NodeRequest,
     server_names::{SubjectName, host_of},
 };
@@ -40,7 +41,7 @@ const BACKDATED: Duration = Duration::from_secs(60 * 60);
 
 /// The root, with its private key in memory.
 pub struct Root {
-    issuer: Issuer<'static, KeyPair>,
+    key: Zeroizing<KeyPair>,
     certificate: String,
 }
 
@@ -64,17 +65,16 @@ impl Root {
     /// # Errors
     /// [`AdmissionError::Crypto`].
     pub fn generate(trust_domain: &TrustDomain, now: SystemTime) -> Result<Self, AdmissionError> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(crypto)?;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map(Zeroizing::new)
+            .map_err(crypto)?;
         let mut params = params_for(&format!("Chancery root of {trust_domain}"))?;
         params.not_before = (now - BACKDATED).into();
         params.not_after = OffsetDateTime::from(now + DAY * ROOT_CERTIFICATE_DAYS as u32);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key).map_err(crypto)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        })
+        let certificate = params.self_signed(&*key).map_err(crypto)?.pem();
+        Ok(Self { key, certificate })
     }
 
     /// Stores the key (0600) and the certificate in a directory that only the
@@ -84,7 +84,7 @@ impl Root {
     /// [`AdmissionError::Exists`] when a root is there already.
     pub fn store(&self, directory: &Path) -> Result<(), AdmissionError> {
         create_private_directory(directory)?;
-        let private = Zeroizing::new(self.issuer.key().serialize_pem());
+        let private = private_key_pem(&Zeroizing::new(self.key.serialize_der()));
         write_new_private(&directory.join(ROOT_KEY_FILE), private.as_bytes())?;
         write_new_public(
             &directory.join(ROOT_CERTIFICATE_FILE),
@@ -102,20 +102,23 @@ impl Root {
         let malformed =
             |what, why: String| AdmissionError::malformed(&path.display().to_string(), what, why);
         let key = KeyPair::from_pem(&read_private(&path)?)
+            .map(Zeroizing::new)
             .map_err(|error| malformed("root key", error.to_string()))?;
         let certificate = read(&directory.join(ROOT_CERTIFICATE_FILE))?;
         let certified = super::public_key::spki_from_pem(&certificate)
             .map_err(|why| malformed("root certificate", why))?;
-        if certified != rcgen::PublicKeyData::subject_public_key_info(&key) {
+        if certified != rcgen::PublicKeyData::subject_public_key_info(&*key) {
             let why = "the certificate beside it is for another key".to_owned();
             return Err(malformed("root key", why));
         }
-        let issuer = Issuer::from_ca_cert_pem(&certificate, key)
+        let root = Self { key, certificate };
+        root.issuer()
             .map_err(|error| malformed("root certificate", error.to_string()))?;
-        Ok(Self {
-            issuer,
-            certificate,
-        })
+        Ok(root)
+    }
+
+    fn issuer(&self) -> Result<Issuer<'_, &KeyPair>, rcgen::Error> {
+        Issuer::from_ca_cert_pem(&self.certificate, &*self.key)
     }
 
     /// The root certificate, PEM: what clients trust.
@@ -200,7 +203,8 @@ impl Root {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let key = SubjectPublicKeyInfo::from_der(key.spki()).map_err(crypto)?;
-        Ok(params.signed_by(&key, &self.issuer).map_err(crypto)?.pem())
+        let issuer = self.issuer().map_err(crypto)?;
+        Ok(params.signed_by(&key, &issuer).map_err(crypto)?.pem())
     }
 }
 

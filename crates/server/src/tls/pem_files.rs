@@ -1,8 +1,5 @@
 //! The two files that hold a node's server certificate and its key.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,9 +11,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::identity::Validity;
-
-/// Longest certificate or key file that is read, bytes.
-const MAX_FILE: u64 = 64 * 1024;
+use crate::admission::{Readers, Unread, read_wiped};
 
 /// Where the server certificate (PEM, leaf first) and its key (PEM, PKCS #8,
 /// SEC 1 or PKCS #1) stand.
@@ -123,35 +118,12 @@ impl IdentityFiles {
     }
 }
 
-/// Who may be able to read a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Readers {
-    Anyone,
-    OwnerOnly,
-}
-
 /// The file's bytes, wiped when dropped: one of the two is a key.
 fn read(path: &Path, readers: Readers) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
-    let unreadable = |source| IdentityError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if readers == Readers::OwnerOnly && mode & 0o077 != 0 {
-        return Err(IdentityError::KeyExposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(IdentityError::TooLong(path.to_owned()));
-    }
-    // Room for all of it, so that growing leaves no unwiped copy behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
-    file.take(MAX_FILE)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    Ok(bytes)
+    let path = path.to_owned();
+    read_wiped(&path, readers).map_err(|unread| match unread {
+        Unread::Failed(source) => IdentityError::Unreadable { path, source },
+        Unread::Exposed(mode) => IdentityError::KeyExposed { path, mode },
+        Unread::TooLong => IdentityError::TooLong(path),
+    })
 }

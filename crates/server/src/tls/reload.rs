@@ -144,14 +144,40 @@ mod tests {
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
 
+    fn files_in(directory: &Path) -> IdentityFiles {
+        IdentityFiles {
+            certificate: directory.join("server.crt"),
+            key: directory.join("server.key"),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_warned_of_in_its_last_thirty_days_once_a_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files_in(directory.path());
+        let (certificate, key) = pair();
+        write(&files.certificate, &certificate);
+        write(&files.key, &key);
+        let identity = ServerIdentity::load(files).unwrap();
+        let (never, day) = (i64::MIN, 24 * 3600);
+        let ends = identity.validity().not_after;
+
+        let early = ends - 30 * day;
+        assert_eq!(warn_of_expiry(&identity, early, never), never);
+        let first = early + 1;
+        assert_eq!(warn_of_expiry(&identity, first, never), first);
+        let soon = first + day - 1;
+        assert_eq!(warn_of_expiry(&identity, soon, first), first);
+        let again = first + day;
+        assert_eq!(warn_of_expiry(&identity, again, first), again);
+        let expired = ends + 1;
+        assert_eq!(warn_of_expiry(&identity, expired, again), expired);
+    }
+
     #[test]
     fn a_pair_is_taken_up_once_it_is_whole() {
         let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        let files = IdentityFiles {
-            certificate: path("server.crt"),
-            key: path("server.key"),
-        };
+        let files = files_in(directory.path());
         let (certificate, key) = pair();
         write(&files.certificate, &certificate);
         write(&files.key, &key);

@@ -1,0 +1,209 @@
+//! `chancery dev`, and the tour that it and the README invite to.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use chancery_tests::{
+    chancery::{binary, succeed},
+    until::until,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    health::get,
+    shell::{free_addresses, said},
+};
+
+/// A development node, on ports of its own.
+struct Dev {
+    process: Child,
+    home: PathBuf,
+    admin: String,
+}
+
+impl Dev {
+    /// Starts it, in `home` and with `directory` as its argument, and waits until
+    /// it says what to type.
+    async fn start(home: &Path, directory: Option<&str>) -> Self {
+        let [api, peer, admin] = free_addresses();
+        let mut command = Command::new(binary());
+        command
+            .arg("dev")
+            .args(directory)
+            .args(["--api-port", &api.port().to_string()])
+            .args(["--peer-port", &peer.port().to_string()])
+            .args(["--admin-port", &admin.port().to_string()])
+            .current_dir(home)
+            .env("TMPDIR", home)
+            .env_remove("CHANCERY_PROFILE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(home.join("dev.log")).unwrap());
+        let mut dev = Self {
+            process: command.spawn().unwrap(),
+            home: home.to_owned(),
+            admin: admin.to_string(),
+        };
+        until("chancery dev said what to type", || {
+            let ended = dev.process.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {}", dev.log());
+            let said = dev.log().contains("Ctrl-C ends it.");
+            async move { said.then_some(()) }
+        })
+        .await;
+        dev
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.home.join("dev.log")).unwrap()
+    }
+
+    /// The commands that it printed, as they stand there.
+    fn guide(&self) -> String {
+        let log = self.log();
+        let (_, guide) = log.split_once("In another terminal:\n").unwrap();
+        let (guide, _) = guide.split_once("Ctrl-C ends it.").unwrap();
+        guide.to_owned()
+    }
+
+    /// SIGTERM; gives its exit code.
+    fn stop(&mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What somebody types into a terminal; it ends at the first failure.
+fn typed(home: &Path, script: &str, profile: Option<&str>) -> Output {
+    let beside = binary().parent().unwrap().display().to_string();
+    let path = format!("{beside}:{}", std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-e", "-c", script])
+        .current_dir(home)
+        .env("PATH", path)
+        .env_remove("CHANCERY_PROFILE");
+    shell.envs(profile.map(|profile| ("CHANCERY_PROFILE", profile)));
+    shell.output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_dev_prints_can_be_typed_and_it_goes_on_where_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    // A directory that a shell takes for two words.
+    let mut dev = Dev::start(home.path(), Some("my cluster")).await;
+    let (status, body) = get(&dev.admin, "/readyz").unwrap();
+    assert_eq!(status, 503, "its issuer is young: {body}");
+    assert!(body.contains("settling"), "{body}");
+
+    let guide = dev.guide();
+    let commands = guide.matches("  chancery ").count();
+    assert!(commands >= 7, "{guide}");
+    let output = typed(home.path(), &guide, None);
+    assert!(output.status.success(), "{guide}\n{}", said(&output));
+    assert_eq!(dev.stop(), Some(0), "{}", dev.log());
+
+    let mut again = Dev::start(home.path(), Some("my cluster")).await;
+    let list = "chancery owner list --output json";
+    let output = typed(home.path(), list, Some("my cluster/profile"));
+    let owners = String::from_utf8_lossy(&output.stdout);
+    assert!(owners.contains("payments"), "{owners}{}", said(&output));
+    assert_eq!(again.stop(), Some(0), "{}", again.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tour_of_the_readme_goes_as_it_says() {
+    let (commands, answer) = tour();
+    let (first, rest) = commands.split_first().unwrap();
+    let (last, middle) = rest.split_last().unwrap();
+    assert!(first.starts_with("chancery dev ./cluster "), "{first}");
+
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(home.path(), Some("./cluster")).await;
+    let output = typed(home.path(), &middle.join("\n"), None);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = typed(home.path(), last, Some("./cluster/profile"));
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).starts_with(&answer), "{}", said(&output));
+    assert_eq!(dev.stop(), Some(0), "{}", dev.log());
+}
+
+/// The commands of the README's tour, and what it shows of the last one's answer.
+fn tour() -> (Vec<String>, String) {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let (_, tour) = readme.split_once("## A tour").unwrap();
+    let (_, tour) = tour.split_once("```console\n").unwrap();
+    let (tour, _) = tour.split_once("```").unwrap();
+    let mut commands: Vec<String> = Vec::new();
+    let mut answer = String::new();
+    for line in tour.lines() {
+        match (line.strip_prefix("$ "), commands.last_mut()) {
+            (Some(command), _) => commands.push(command.to_owned()),
+            (None, Some(command)) if command.ends_with('\\') => {
+                command.push('\n');
+                command.push_str(line);
+            }
+            (None, _) => answer.push_str(line),
+        }
+    }
+    (commands, answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dev_node_is_what_an_operator_makes_by_hand() {
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(home.path(), Some("dev")).await;
+    assert_eq!(dev.stop(), Some(0), "{}", dev.log());
+
+    let by_hand = home.path().join("by-hand");
+    fs::create_dir(&by_hand).unwrap();
+    let request = "node request --dir node --name n --api 127.0.0.1:1 --peer 127.0.0.1:2";
+    let init = "init --request node/request.json --san 127.0.0.1 --trust-domain dev.internal \
+                --issuer-url https://dev.internal --operator o --ca ca --profile profile \
+                --admission node.admission.json";
+    let join = "join --dir node node.admission.json";
+    for command in [request, init, join] {
+        succeed(&by_hand, &command.split_whitespace().collect::<Vec<_>>());
+    }
+    assert_eq!(modes(&home.path().join("dev")), modes(&by_hand));
+}
+
+/// Every file but those of the databases, with its permissions.
+fn modes(directory: &Path) -> BTreeMap<PathBuf, u32> {
+    let data = directory.join("node/data");
+    let files = chancery_tests::trace::files(directory);
+    let files = files.into_iter().filter(|file| !file.starts_with(&data));
+    files
+        .map(|file| {
+            let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+            (file.strip_prefix(directory).unwrap().to_owned(), mode)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dev_node_without_a_directory_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(home.path(), None).await;
+    let guide = dev.guide();
+    let export = format!("export CHANCERY_PROFILE={}/", home.path().display());
+    assert!(guide.contains(&export), "{guide}");
+    assert_eq!(dev.stop(), Some(0), "{}", dev.log());
+    let left = fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["dev.log"]);
+}

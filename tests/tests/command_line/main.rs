@@ -1,0 +1,18 @@
+//! The `chancery` binary as people and programs meet it: what it prints, what it
+//! exits with, what it leaves on the disk, and what a node's administrator sees.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod dev;
+mod exit_codes;
+mod health;
+mod private_files;
+mod reading;
+mod renewal;
+mod shell;
+mod watching;
