@@ -48,7 +48,9 @@ impl State {
         let Some(via) = self.node(meta.via) else {
             return Err(Rejection::new(Reason::ViaUnknown, meta.via));
         };
-        let stands = |node: &Arc<NodeRecord>| !node.barred && !node.retiring;
+        // One that never opened an issuer may never have come up.
+        let stands =
+            |node: &Arc<NodeRecord>| !node.barred && !node.retiring && node.newest_issuer.is_some();
         if via.barred && self.nodes().any(stands) {
             return Err(Rejection::new(Reason::ViaBarred, meta.via));
         }

@@ -352,10 +352,12 @@ fn whoever_revokes_the_last_node_can_still_readmit_it() {
     let mut world = world();
     world.must("root", Command::AdmitNode(node_spec(3)));
     world.must("root", Command::RetireNode(NodeNumber(3)));
+    world.must("root", Command::AdmitNode(node_spec(4)));
     for number in [2, 1] {
         world.must("root", Command::RevokeNode(NodeNumber(number)));
     }
-    // Only a node that leaves is not barred, and it is no way back.
+    // Only a node that leaves and one that never came up are not barred, and they are
+    // no way back.
     let suspend = world.through(2, "rob", Command::Suspend(agent("a")));
     world.apply(suspend).unwrap();
     let request = world.open_request(1, 200, &signing_key(900));

@@ -122,6 +122,8 @@ impl Cluster {
                     TRUST_DOMAIN,
                     "--issuer-url",
                     &issuer,
+                    "--jwks-max-age",
+                    "1s",
                     "--operator",
                     "alice",
                     "--ca",
@@ -217,11 +219,35 @@ impl Cluster {
 
     /// Until its state is proved fresh and it has an issuer of its own.
     async fn wait_until_it_mints(&mut self, number: u64) -> Outcome<()> {
+        self.wait_until(number, |status| status.fresh && status.issuer.is_some())
+            .await
+    }
+
+    /// Waits until the issuers of all nodes are older than the rotation lead, as a
+    /// balancer does: the SDK turns away from a node that settles while it knows a
+    /// settled one.
+    pub async fn wait_until_settled(&mut self) -> Outcome<()> {
+        let numbers: Vec<u64> = self.running().map(|node| node.number).collect();
+        for number in numbers {
+            self.wait_until(number, |status| status.fresh && !status.settling)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_until(
+        &mut self,
+        number: u64,
+        is_so: impl Fn(&v1::StatusResponse) -> bool,
+    ) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let last = match status(&self.node(number)?.operator).await {
-                Ok(status) if status.fresh && status.issuer.is_some() => return Ok(()),
-                Ok(status) => format!("fresh: {}, issuer: {:?}", status.fresh, status.issuer),
+                Ok(status) if is_so(&status) => return Ok(()),
+                Ok(status) => format!(
+                    "fresh: {}, issuer: {:?}, settling: {}",
+                    status.fresh, status.issuer, status.settling
+                ),
                 Err(error) => error.to_string(),
             };
             let node = self.nodes.iter_mut().find(|node| node.number == number);

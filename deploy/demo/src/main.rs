@@ -73,6 +73,8 @@ async fn story(place: &std::path::Path) -> Outcome<()> {
     let chancery = Chancery::beside_this(place)?;
     say::chapter("Three nodes, each with keys of its own");
     let mut cluster = Cluster::found(&chancery).await?;
+    cluster.wait_until_settled().await?;
+    say::seen("all have settled: no verifier's cache is older than their issuers");
 
     say::chapter("An agent: minted for on one node, verified on another");
     agent::register(&chancery).await?;

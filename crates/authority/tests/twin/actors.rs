@@ -11,7 +11,9 @@ impl Twin {
         if matches!(meta.actor, Actor::Node(_)) {
             return None;
         }
-        let others = self.nodes.iter().any(|node| !node.barred && !node.retiring);
+        let others = (1..).zip(&self.nodes).any(|(number, node)| {
+            !node.barred && !node.retiring && self.newest_of(number).is_some()
+        });
         match self.node(meta.via.0) {
             None => Some(Reason::ViaUnknown),
             Some(node) => (node.barred && others).then_some(Reason::ViaBarred),

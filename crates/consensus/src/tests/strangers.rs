@@ -243,7 +243,7 @@ async fn every_claim_to_lead(
     let header = futures::stream::iter([header]);
     vec![
         ("Append", answers.message().await.unwrap_err()),
-        ("Vote", client.vote(vote.clone()).await.unwrap_err()),
+        ("Vote", client.vote(vote).await.unwrap_err()),
         ("PreVote", client.pre_vote(vote).await.unwrap_err()),
         (
             "TransferLeader",

@@ -241,7 +241,9 @@ impl IssuerManager {
             Err(rejection) => {
                 warn!(%rejection, "the cluster refused this node an issuer");
                 match rejection.code() {
-                    "NODE_BARRED" | "NODE_RETIRING" | "NODE_CHECK_ONLY" => Err(Failed::Barred),
+                    "NODE_BARRED" | "NODE_RETIRING" | "NODE_CHECK_ONLY" | "PEER_PROOF_WRONG" => {
+                        Err(Failed::Barred)
+                    }
                     _ => Err(Failed::Superseded),
                 }
             }

@@ -126,6 +126,8 @@ impl PrincipalService for Principals {
         request: Request<v1::WhoAmIRequest>,
     ) -> Result<Response<v1::WhoAmIResponse>, Status> {
         let (caller, _) = split(request)?;
+        // Who somebody is, is an answer too: not out of an old state.
+        self.0.read(|| ())?;
         Ok(Response::new(v1::WhoAmIResponse {
             principal: caller.identity.to_string(),
             roles: caller
