@@ -23,7 +23,7 @@ const PART: usize = 8;
 pub struct Secret {
     /// What to call it.
     pub name: String,
-    /// The secret. At least [`PART`] bytes of high entropy.
+    /// The secret. At least as many bytes of high entropy as are looked for at a time.
     pub bytes: Vec<u8>,
     /// The files that its holder keeps it in.
     pub homes: Vec<PathBuf>,

@@ -5,7 +5,10 @@ use chancery_authority::Principal;
 use chancery_consensus::{Consensus, Missed, Step};
 use chancery_credential::{KeyThumbprint, Revision, Subject};
 
-use crate::caller::{Callers, Identity, Registration, Registry};
+use crate::{
+    caller::{Callers, Identity, Registration, Registry},
+    clock::SystemClock,
+};
 
 /// Looks callers up in the published directory.
 pub(crate) struct Principals(pub(crate) Consensus);
@@ -55,6 +58,10 @@ impl Registry for Principals {
 
     fn revision(&self) -> Revision {
         self.0.view().revision()
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.0.view().begin().finish(&SystemClock).is_ok()
     }
 }
 

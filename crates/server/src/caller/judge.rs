@@ -34,7 +34,11 @@ pub(super) fn judge(
         return Err(no_certificate(row));
     };
     let Some(registration) = registry.look_up(key) else {
-        return Err(unknown_key(key));
+        return Err(if registry.is_fresh() {
+            unknown_key(key)
+        } else {
+            not_known_here(key)
+        });
     };
     stands(&registration, now)?;
     if !row.who.includes(&registration.identity) {
@@ -98,6 +102,18 @@ fn unknown_key(key: &KeyThumbprint) -> Refusal {
         format!(
             "register the key whose SubjectPublicKeyInfo has the SHA-256 {key}, or connect with a registered one"
         ),
+    )
+}
+
+/// Not final: the caller may be registered, and this node has still to catch up.
+fn not_known_here(key: &KeyThumbprint) -> Refusal {
+    Refusal::new(
+        Code::Unavailable,
+        "STALE",
+        format!(
+            "this node does not know the key {key}, and cannot prove that its registry is recent"
+        ),
+        "ask another node; this one answers again once it has caught up with the leader",
     )
 }
 

@@ -29,4 +29,8 @@ pub trait Registry: Send + Sync + 'static {
 
     /// The revision up to which the registry has been published.
     fn revision(&self) -> Revision;
+
+    /// Whether it is proved to be recent. In one that is not, a key that is not found
+    /// may have been registered meanwhile.
+    fn is_fresh(&self) -> bool;
 }

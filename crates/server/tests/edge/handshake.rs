@@ -85,6 +85,19 @@ async fn a_key_of_any_kind_is_who_is_calling_whatever_its_certificate_says() {
     }
 }
 
+/// A node that has still to catch up knows not whom it does not know: the refusal is
+/// not final, and the SDK asks another node.
+#[tokio::test]
+async fn a_node_that_is_behind_says_so_and_not_that_a_key_is_nobodys() {
+    let node = Node::start().await;
+    node.registry.go_stale();
+    let newcomer = Person::new();
+    let answer = node.connect(&newcomer).await.call(WHO_AM_I).await;
+    let status = answer.status().await;
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    assert_eq!(call::reason(&status), "STALE");
+}
+
 #[tokio::test]
 async fn an_unknown_key_is_told_which_key_to_register() {
     let mut node = Node::start().await;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chancery_authority::{Role, Roles};
 use chancery_credential::{KeyThumbprint, Revision, Subject};
@@ -15,6 +15,7 @@ use super::Person;
 pub struct FakeRegistry {
     keys: Mutex<HashMap<KeyThumbprint, Registration>>,
     generation: AtomicU64,
+    stale: AtomicBool,
 }
 
 impl Registry for FakeRegistry {
@@ -28,6 +29,10 @@ impl Registry for FakeRegistry {
 
     fn revision(&self) -> Revision {
         Revision(7)
+    }
+
+    fn is_fresh(&self) -> bool {
+        !self.stale.load(Ordering::Acquire)
     }
 }
 
@@ -51,6 +56,11 @@ pub fn operator(name: &str, roles: &[Role]) -> Identity {
 }
 
 impl FakeRegistry {
+    /// From here on it cannot prove that it is recent.
+    pub fn go_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
     pub fn register(&self, person: &Person, identity: Identity) {
         self.put(
             person,
