@@ -42,6 +42,8 @@ pub const MAX_REQUESTS: usize = 1 << 20;
 /// Of these, how many only operators and nodes can fill, so that no crowd of
 /// agents keeps a responder out.
 pub const RESERVED_REQUESTS: usize = MAX_REQUESTS / 16;
+/// Ended registrations that one command drops.
+pub const EXPIRED_REGISTRATIONS: usize = 1_024;
 /// How far a request id may lie behind log time, and how far ahead of it,
 /// milliseconds.
 pub const REQUEST_WINDOW_MS: u64 = 60_000;

@@ -10,6 +10,7 @@ use chancery_credential::{
 use crate::record::Limits;
 use crate::role::Roles;
 use crate::settings::Settings;
+use crate::settings_change::SettingsChange;
 
 /// An entry of the log that means something to the authority. Who may send which
 /// is [`permission`](crate::permission())'s table.
@@ -106,11 +107,22 @@ pub enum Command {
         /// that counts any more; held by nobody.
         peer_key: PeerPublicKey,
     },
+    /// Drops agents and operators whose registration has ended by log time, a
+    /// bounded number at a time. The answer is how many.
+    ExpireRegistrations,
     /// Raises the floor: tokens below it are refused, watermarks at or below it
     /// are dropped.
     RaiseFloor(Revision),
-    /// Replaces the replicated settings.
-    SetSettings(Settings),
+    /// Changes some of the replicated settings.
+    SetSettings(SettingsChange),
+    /// Says what most voters hold their state at a revision to be: a node whose
+    /// own was another then has to stop. Changes nothing.
+    CompareState {
+        /// Of which revision, not after the command's own.
+        at: Revision,
+        /// [`State::digest`](crate::State::digest) there.
+        digest: [u8; 32],
+    },
 }
 
 /// What a lineage begins with.

@@ -220,6 +220,7 @@ impl Bytes {
         self.u64(issuer.process);
         self.fixed(issuer.key.as_bytes());
         self.u64(issuer.opened_at.0);
+        self.u64(issuer.expiry_ms);
         let (standing, since) = match issuer.standing {
             IssuerStanding::Open => (1, 0),
             IssuerStanding::Retired(at) => (2, at.0),
@@ -298,6 +299,10 @@ impl Bytes {
             Answer::MayMintAnew(may) => {
                 self.u8(8);
                 self.flag(*may);
+            }
+            Answer::Expired(count) => {
+                self.u8(9);
+                self.u32(*count);
             }
         }
     }

@@ -69,4 +69,6 @@ pub enum Answer {
     /// Of a revocation of what was held: whether the subject can mint anew at
     /// once. (What was held is dead either way.)
     MayMintAnew(bool),
+    /// How many registrations had ended and were dropped.
+    Expired(u32),
 }

@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod about;
 mod apply;
 mod bounds;
 mod command;
@@ -36,6 +37,7 @@ mod requests;
 mod role;
 mod row;
 mod settings;
+mod settings_change;
 mod stamped;
 mod state;
 mod sweep;
@@ -60,6 +62,7 @@ pub use rejection::{Kind, Reason, Rejection};
 pub use role::{Role, Roles};
 pub use row::{Row, RowKey, Table};
 pub use settings::Settings;
+pub use settings_change::SettingsChange;
 pub use stamped::{Actor, Meta, RequestId, Stamp, Stamped};
 pub use state::State;
 pub use transition::open_issuer_message;

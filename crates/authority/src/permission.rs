@@ -84,7 +84,9 @@ pub fn permission(command: &Command) -> Permission {
         Command::Tick
         | Command::RetireIssuer(_)
         | Command::ExpireIssuer(_)
-        | Command::RaiseFloor(_) => Permission {
+        | Command::ExpireRegistrations
+        | Command::RaiseFloor(_)
+        | Command::CompareState { .. } => Permission {
             node: NodeRight::Keeper,
             ..operators(&[])
         },

@@ -136,6 +136,10 @@ pub struct IssuerRecord {
     pub key: Ed25519PublicKey,
     /// Tokens with an earlier `rev` are refused.
     pub opened_at: Revision,
+    /// How long after it was closed nothing that it signed can be in force any more,
+    /// milliseconds on the keeper's clock: the longest that the settings have asked
+    /// for while it was open.
+    pub expiry_ms: u64,
     /// What it is now.
     pub standing: IssuerStanding,
 }
@@ -214,7 +218,7 @@ pub struct RequestRecord {
 }
 
 /// Who a key belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holder {
     /// An agent; its replicas may share the key.
     Agent(SpiffeId),

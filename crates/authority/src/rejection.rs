@@ -341,9 +341,9 @@ reasons! {
     SettingsUnsound "SETTINGS_UNSOUND" InvalidArgument
         "the settings do not hold together ({})"
         "change them so that they do"
-    TrustDomainFixed "TRUST_DOMAIN_FIXED" FailedPrecondition
-        "the trust domain is {} for good, since agents are named after it"
-        "leave it as it is, or begin another cluster"
+    ComparedAhead "COMPARED_AHEAD" InvalidArgument
+        "revision {} is not past, so nobody has had a state there"
+        "compare an earlier one"
 }
 
 #[cfg(test)]

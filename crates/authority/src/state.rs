@@ -165,6 +165,12 @@ impl State {
         self.tables.epoch
     }
 
+    /// Whether a registration has ended by log time and still stands.
+    #[must_use]
+    pub fn has_ended_registrations(&self) -> bool {
+        self.tables.ended(self.log_time_ms() / 1_000).is_some()
+    }
+
     pub(crate) fn clock(&self) -> ClockRecord {
         self.tables.clock.unwrap_or_default()
     }
@@ -281,6 +287,26 @@ impl State {
     /// A node's issuers that have not expired, in order.
     pub fn issuers_of(&self, node: NodeNumber) -> impl Iterator<Item = &Arc<IssuerRecord>> {
         self.issuers().filter(move |issuer| issuer.node == node)
+    }
+
+    /// How many epochs have issuers that have not expired, the newest included.
+    #[must_use]
+    pub fn live_epochs(&self) -> usize {
+        let newest = self.epoch().map(|epoch| epoch.number);
+        let live: BTreeSet<_> = (self.issuers().map(|issuer| issuer.epoch))
+            .chain(newest)
+            .collect();
+        live.len()
+    }
+
+    /// The longest span after which nothing that was signed before it can be in
+    /// force, milliseconds on the keeper's clock: whatever is in force was signed by
+    /// an issuer that has not expired.
+    #[must_use]
+    pub fn longest_expiry_ms(&self) -> u64 {
+        let present = self.settings().map(|settings| settings.issuer_expiry_ms());
+        let of_issuers = self.issuers().map(|issuer| issuer.expiry_ms);
+        of_issuers.chain(present).max().unwrap_or(u64::MAX)
     }
 
     /// The revision at which what the subject held was last killed, as long as it

@@ -41,6 +41,8 @@ pub(crate) struct Tables {
     pub(crate) keys: BTreeMap<KeyThumbprint, Holder>,
     /// Index: the watermarks by revision. A revision sets at most one.
     pub(crate) watermark_at: BTreeMap<Revision, Subject>,
+    /// Index: the registrations that end, by when, seconds since the Unix epoch.
+    pub(crate) ends: BTreeSet<(u64, Holder)>,
     sums: [Sum; Table::ALL.len()],
 }
 
@@ -131,6 +133,12 @@ impl Tables {
         self.revoked
             .get(&token.issuer())
             .is_some_and(|tokens| tokens.contains(token))
+    }
+
+    /// The registration that ended first, if one has ended by `now_s`.
+    pub(crate) fn ended(&self, now_s: u64) -> Option<&Holder> {
+        let (at, holder) = self.ends.first()?;
+        (*at <= now_s).then_some(holder)
     }
 
     /// The sums of the tables, in the order of [`Table::ALL`].
@@ -234,6 +242,7 @@ impl Tables {
         if let Row::Watermark(subject, revision) = row {
             self.watermark_at.insert(*revision, subject.clone());
         }
+        self.ends.extend(end(row));
         for (key, holder) in held_keys(row) {
             self.keys.insert(key, holder);
         }
@@ -242,6 +251,9 @@ impl Tables {
     fn unlink(&mut self, row: &Row) {
         if let Row::Watermark(_, revision) = row {
             self.watermark_at.remove(revision);
+        }
+        if let Some(end) = end(row) {
+            self.ends.remove(&end);
         }
         for (key, _) in held_keys(row) {
             self.keys.remove(&key);
@@ -254,6 +266,16 @@ impl Tables {
             change(sum);
         }
     }
+}
+
+/// When what the row says ends, and whose it is.
+fn end(row: &Row) -> Option<(u64, Holder)> {
+    let (at, holder) = match row {
+        Row::Agent(agent) => (agent.expires_at, Holder::Agent(agent.id.clone())),
+        Row::Operator(operator) => (operator.expires_at, Holder::Operator(operator.name.clone())),
+        _ => return None,
+    };
+    (at != 0).then_some((at, holder))
 }
 
 /// The keys that a row says somebody holds.

@@ -181,7 +181,21 @@ impl State {
         for node in self.tables.nodes.values() {
             check(&[node.peer_key.thumbprint()], &Holder::Node(node.number))?;
         }
-        hold(count == self.tables.keys.len(), "a key has no holder")
+        hold(count == self.tables.keys.len(), "a key has no holder")?;
+        self.validate_ends()
+    }
+
+    /// The index of what ends is what the records say.
+    fn validate_ends(&self) -> Result<(), Broken> {
+        let agents = (self.tables.agents.values())
+            .map(|agent| (agent.expires_at, Holder::Agent(agent.id.clone())));
+        let operators = (self.tables.operators.values())
+            .map(|operator| (operator.expires_at, Holder::Operator(operator.name.clone())));
+        let said: BTreeSet<_> = agents.chain(operators).filter(|(at, _)| *at != 0).collect();
+        hold(
+            said == self.tables.ends,
+            "the index of ends differs from them",
+        )
     }
 
     fn validate_node(&self, node: &NodeRecord, meta: &MetaRecord) -> Result<(), Broken> {
@@ -263,7 +277,12 @@ impl State {
         };
         let dated = issuer.opened_at <= since && since <= meta.view_revision;
         hold(dated, format!("issuer {number}: its dates"))?;
-        Ok(())
+        let present = (self.settings()).map_or(0, |settings| settings.issuer_expiry_ms());
+        let outlives = issuer.expiry_ms >= present || issuer.standing != IssuerStanding::Open;
+        hold(
+            outlives,
+            format!("issuer {number} expires before what it signs"),
+        )
     }
 
     fn validate_issuer_keys(&self) -> Result<(), Broken> {

@@ -4,11 +4,11 @@
 
 mod support;
 
-use chancery_authority::{Actor, Command, Reason, Role, Roles, permission};
+use chancery_authority::{Actor, Command, Reason, Role, Roles, SettingsChange, permission};
 use chancery_credential::{EpochNumber, IssuerNumber, NodeNumber, Revision, Subject, TokenId};
 use support::{
     World, agent, agent_id, agent_spec, key, node_spec, operator_spec, principal, service_spec,
-    set, settings, signing_key,
+    set, signing_key,
 };
 
 const ACTORS: [&str; 8] = [
@@ -100,7 +100,15 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
         (Command::RetireNode(NodeNumber(1)), keepers),
         (readmit(1), keepers),
         (floor, nodes),
-        (Command::SetSettings(settings()), keepers),
+        (Command::SetSettings(SettingsChange::default()), keepers),
+        (Command::ExpireRegistrations, nodes),
+        (
+            Command::CompareState {
+                at: world.state.revision(),
+                digest: [0; 32],
+            },
+            nodes,
+        ),
     ]
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use chancery_authority::{
     Actor, Birth, Command, Limits, Meta, NodeSpec, OpenIssuer, OperatorSpec, RequestId, Roles,
-    ServiceSpec, Settings, Stamp, Stamped,
+    ServiceSpec, Settings, SettingsChange, Stamp, Stamped,
 };
 use chancery_credential::{
     EpochNumber, Grant, IssuerNumber, KeyThumbprint, Lineage, NodeNumber, Revision, TokenId,
@@ -131,6 +131,25 @@ fn wild_settings() -> impl Strategy<Value = Settings> {
     })
 }
 
+fn wild_change() -> impl Strategy<Value = SettingsChange> {
+    (
+        prop::array::uniform5(prop::option::of(number())),
+        prop::option::of(text()),
+    )
+        .prop_map(|(numbers, issuer_url)| {
+            let [freshness_ms, ttl_cap_s, jwks_max_age_s, epoch_s, v_max_ms] = numbers;
+            SettingsChange {
+                issuer_url,
+                freshness_ms,
+                ttl_cap_s,
+                jwks_max_age_s,
+                epoch_s,
+                v_max_ms,
+                ..SettingsChange::default()
+            }
+        })
+}
+
 fn birth() -> impl Strategy<Value = Birth> {
     let sound = prop_oneof![Just(settings()), wild_settings()];
     (
@@ -213,7 +232,7 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|name| Command::RemoveOperator(principal(name))),
         Just(Command::RemoveService(principal("s"))),
         node().prop_map(Command::AdmitNode),
-        wild_settings().prop_map(Command::SetSettings),
+        wild_change().prop_map(Command::SetSettings),
     ];
     let number32 = || number().prop_map(|number| IssuerNumber(number as u32));
     let revocation = prop_oneof![
@@ -241,6 +260,11 @@ fn command() -> impl Strategy<Value = Command> {
             peer_key: peer_key(peer).public().clone(),
         }),
         number().prop_map(|number| Command::RaiseFloor(Revision(number))),
+        Just(Command::ExpireRegistrations),
+        (number(), any::<[u8; 32]>()).prop_map(|(at, digest)| Command::CompareState {
+            at: Revision(at),
+            digest,
+        }),
     ];
     prop_oneof![registry, revocation]
 }

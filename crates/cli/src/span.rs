@@ -80,6 +80,51 @@ impl FromStr for Expiry {
     }
 }
 
+/// A past moment: an instant (RFC 3339), or a span ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// At this instant.
+    At(SystemTime),
+    /// So long ago.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// Milliseconds since the Unix epoch.
+    pub fn milliseconds(self, now: SystemTime) -> u64 {
+        let at = match self {
+            Self::At(at) => at,
+            Self::Ago(span) => now.checked_sub(span).unwrap_or(UNIX_EPOCH),
+        };
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// As people read it.
+    pub fn shown(milliseconds: u64) -> String {
+        UNIX_EPOCH
+            .checked_add(Duration::from_millis(milliseconds))
+            .filter(|_| milliseconds < 253_402_300_800_000)
+            .map_or_else(
+                || milliseconds.to_string(),
+                |at| humantime::format_rfc3339_millis(at).to_string(),
+            )
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_rfc3339_weak(text)
+            .map(Self::At)
+            .or_else(|_| humantime::parse_duration(text).map(Self::Ago))
+            .map_err(|_| {
+                "give an instant such as 2027-01-31T00:00:00Z, or a span ago such as 1h".to_owned()
+            })
+    }
+}
+
 /// An instant as people read it; `None` for 0, which means never.
 pub fn instant(seconds: u64) -> Option<String> {
     (seconds != 0).then(|| {
@@ -112,6 +157,17 @@ mod tests {
                 .whole_seconds("ttl")
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_moment_is_an_instant_or_a_span_ago() {
+        let now = UNIX_EPOCH + Duration::from_secs(100);
+        assert_eq!("1m".parse::<Moment>().unwrap().milliseconds(now), 40_000);
+        assert_eq!("1h".parse::<Moment>().unwrap().milliseconds(now), 0);
+        let at = "1970-01-01T00:01:00Z".parse::<Moment>().unwrap();
+        assert_eq!(at.milliseconds(now), 60_000);
+        assert!("yesterday".parse::<Moment>().is_err());
+        assert_eq!(Moment::shown(60_001), "1970-01-01T00:01:00.001Z");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The handle that a server holds.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use chancery_authority::{Directory, State};
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::View;
-use chancery_storage::Failure;
+use chancery_storage::{Failure, StateStore};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
@@ -14,12 +14,13 @@ use crate::{
     error::Ended,
     events::Events,
     freshness::{Prover, Unproved},
+    history::{self, HistoryPage, HistoryQuery},
     membership::{ChangeError, Members, MembershipChange},
     outcome::{Outcome, Proposal, ProposeError},
     propose::Proposer,
     published::Published,
     raft::Raft,
-    release::Released,
+    release::{Hold, Released},
     status::{Status, status},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) prover: Arc<Prover>,
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) members: Arc<Members>,
+    /// Where the history is read; let go when this node stops.
+    pub(crate) history: Mutex<Option<(StateStore, Hold)>>,
     pub(crate) failure: Failure,
     pub(crate) stopping: watch::Sender<bool>,
     /// Turns true when a task that runs as long as the node has ended.
@@ -104,6 +107,23 @@ impl Consensus {
         )
     }
 
+    /// Looks into the history on this node's disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn history(&self, query: HistoryQuery) -> io::Result<HistoryPage> {
+        let Some((store, hold)) = self.inner.history.lock().clone() else {
+            return Err(io::Error::other("this node is stopping"));
+        };
+        let reading = move || {
+            let _hold = hold;
+            history::page(&store, &query)
+        };
+        tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(io::Error::other)?
+    }
+
     /// Follows the log from here on.
     pub fn events(&self) -> Events {
         self.inner.published.events()
@@ -151,6 +171,18 @@ impl Consensus {
     /// [`Unproved`] when none came within the time.
     pub async fn next_proof(&self, within: Duration) -> Result<(), Unproved> {
         self.inner.prover.next_proof(within).await
+    }
+
+    /// While this node leads: asks every node what its state was at a revision that
+    /// all have passed or will soon. Whatever was asked before is forgotten.
+    pub fn begin_comparison(&self) {
+        self.inner.prover.begin_comparison();
+    }
+
+    /// What most voters had as their state where that was asked last, for a
+    /// [`CompareState`](chancery_authority::Command::CompareState); told once.
+    pub fn compared(&self) -> Option<(Revision, [u8; 32])> {
+        self.inner.prover.compared()
     }
 
     /// Lets an admitted node replicate, as a learner. Answers when the change is
@@ -211,6 +243,7 @@ impl Consensus {
     /// when this returns. Further calls return at once.
     pub async fn shutdown(&self) {
         self.inner.stopping.send_replace(true);
+        self.inner.history.lock().take();
         let Some(running) = self.inner.running.lock().take() else {
             return;
         };

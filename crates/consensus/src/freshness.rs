@@ -20,7 +20,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     clock::Clocks,
-    codec::raft::{read_log_id, required},
+    codec::{
+        peer as peer_codec,
+        raft::{read_log_id, required},
+    },
+    comparison::Comparison,
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -43,6 +47,8 @@ const SHORTEST_TICK: Duration = Duration::from_millis(10);
 pub(crate) struct ReadIndex {
     pub(crate) read_index: LogId,
     pub(crate) freshness_ms: u64,
+    /// The revision whose digest the leader wants to be told of.
+    pub(crate) compare_at: Option<Revision>,
 }
 
 /// Why the leader gives no proof.
@@ -73,6 +79,9 @@ pub(crate) struct Prover {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) clocks: Arc<dyn Clocks>,
     pub(crate) skew: Arc<Skew>,
+    pub(crate) comparison: Comparison,
+    /// What the leader wants to be told of.
+    pub(crate) compare_at: Mutex<Option<Revision>>,
     pub(crate) default_tick: Duration,
     /// The latest moment as of which this node proved itself fresh.
     pub(crate) proved: watch::Sender<Option<BootTime>>,
@@ -142,6 +151,7 @@ impl Prover {
             if !self.published.reach(revision, PROOF_LIMIT).await {
                 return Err(not_now("this node has not applied the read index"));
             }
+            *self.compare_at.lock() = answer.compare_at;
             Ok(answer.freshness_ms)
         };
         let freshness_ms = tokio::time::timeout(PROOF_LIMIT, proof)
@@ -164,6 +174,7 @@ impl Prover {
     async fn ask(&self) -> Result<ReadIndex, ProofRefused> {
         let leader = leader_of(&self.raft).ok_or_else(|| not_now("no leader is known"))?;
         if leader == self.own {
+            self.compare_own();
             return self.answer(self.own, self.clocks.wall_ms()).await;
         }
         let record = self
@@ -179,6 +190,7 @@ impl Prover {
             process: self.process,
             applied: self.published.revision().0,
             wall_ms: self.clocks.wall_ms(),
+            state_digest: self.asked_digest(),
         };
         let response = client.prove_fresh(request).await.map_err(|status| {
             let told = status.message().to_owned();
@@ -194,7 +206,37 @@ impl Prover {
         Ok(ReadIndex {
             read_index,
             freshness_ms: response.freshness_ms,
+            compare_at: response.compare_at.map(Revision),
         })
+    }
+
+    /// What the leader asked to be told of, if this node has it.
+    fn asked_digest(&self) -> Option<pb::StateDigest> {
+        let at = (*self.compare_at.lock())?;
+        let digest = self.published.marks.at(at)?;
+        Some(peer_codec::state_digest(at, &digest))
+    }
+
+    /// This node's own word, while it leads.
+    fn compare_own(&self) {
+        let at = self.comparison.asked();
+        if let Some((at, digest)) = at.and_then(|at| Some((at, self.published.marks.at(at)?))) {
+            self.comparison.hear(self.own, at, digest);
+        }
+    }
+
+    /// Begins to ask for everybody's digest at the newest revision where digests are
+    /// taken down.
+    pub(crate) fn begin_comparison(&self) {
+        if let Some(at) = self.published.marks.newest() {
+            self.comparison.ask(at);
+        }
+    }
+
+    /// What most voters had there; once.
+    pub(crate) fn compared(&self) -> Option<(Revision, [u8; 32])> {
+        let voters: Vec<_> = voters_of(&self.raft).collect();
+        self.comparison.settle(&voters)
     }
 
     /// The read index for `from`, if this node leads and a quorum says so now.
@@ -222,6 +264,7 @@ impl Prover {
                 Ok(ReadIndex {
                     read_index,
                     freshness_ms,
+                    compare_at: self.comparison.asked(),
                 })
             }
             Err(RaftError::APIError(error)) => Err(not_now(error.to_string())),

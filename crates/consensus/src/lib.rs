@@ -17,6 +17,8 @@
 //! - `log_store`, `state_machine`, `published`: the log, the state, and the order
 //!   in which readers see it;
 //! - `peers`: TLS with pinned keys, the peer service, Raft's network;
+//! - `history`: who asked for what, and what became of it;
+//! - `comparison`: whether the nodes' states are the same;
 //! - `freshness`, `skew`, `propose`, `membership`, `birth`, `status`.
 
 #![forbid(unsafe_code)]
@@ -25,11 +27,13 @@ mod birth;
 mod clock;
 mod codec;
 mod command;
+mod comparison;
 mod consensus;
 mod consumer;
 mod error;
 mod events;
 mod freshness;
+mod history;
 mod log_store;
 mod membership;
 mod never_serialised;
@@ -59,6 +63,7 @@ pub use consumer::Consumer;
 pub use error::{BirthError, Ended, StartError};
 pub use events::{Events, Missed, Step};
 pub use freshness::Unproved;
+pub use history::{HistoryBounds, HistoryEntry, HistoryPage, HistoryQuery};
 pub use membership::ChangeError;
 pub use options::{Compaction, DirectoryIdentity, Options, Timing};
 pub use outcome::{Outcome, Proposal, ProposeError};

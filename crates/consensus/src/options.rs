@@ -10,6 +10,7 @@ use crate::{
     clock::{Clocks, Entropy},
     consumer::Consumer,
     error::StartError,
+    history::HistoryBounds,
     peers::{book::Admission, tls::PeerIdentity, transport::Transport},
 };
 
@@ -145,6 +146,8 @@ pub struct Options {
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// Raft's times until the replicated settings are known.
     pub timing: Timing,
+    /// How much of the history is kept.
+    pub history: HistoryBounds,
     /// Snapshots and the length of the log.
     pub compaction: Compaction,
     /// Steps that a slow follower of the events may be behind before it misses

@@ -108,6 +108,7 @@ impl Proposer {
         } = forwarded;
         self.may_forward(from)?;
         check_forwarded_actor(from, &meta.actor)?;
+        self.check_own_affair(from, &command, &meta.actor)?;
         meta.via = from;
         check_size(&command, &meta)?;
         match self.timed(within, self.append(&command, &meta)).await {
@@ -134,6 +135,33 @@ impl Proposer {
                  use another node"
             )),
             Some(_) => Ok(()),
+        }
+    }
+
+    /// What a node asks in its own name is about its own issuers. What the keeper
+    /// asks, the leader's own asks: from another node it would kill what others hold,
+    /// by a floor or an expiry that comes too early.
+    fn check_own_affair(
+        &self,
+        from: NodeNumber,
+        command: &Command,
+        actor: &Actor,
+    ) -> Result<(), ProposeError> {
+        let state = self.published.state.read();
+        let own = match (actor, command) {
+            (Actor::Node(_), Command::OpenIssuer(_)) => true,
+            (Actor::Node(_), Command::RetireIssuer(number)) => {
+                (state.issuer(*number)).is_some_and(|issuer| issuer.node == from)
+            }
+            (Actor::Node(_), _) => false,
+            _ => true,
+        };
+        if own {
+            Ok(())
+        } else {
+            Err(ProposeError::Refused(format!(
+                "only the leader keeps the cluster, and node {from} does not lead"
+            )))
         }
     }
 

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
+    comparison::Marks,
     consumer::Consumer,
     events::{Events, Step},
     raft::{LogId, StoredMembership},
@@ -38,6 +39,7 @@ pub(crate) struct Published {
     pub(crate) view: Arc<View>,
     pub(crate) state: RwLock<State>,
     pub(crate) position: RwLock<Position>,
+    pub(crate) marks: Marks,
     consumers: Vec<Arc<dyn Consumer>>,
     applied: watch::Sender<Revision>,
     steps: broadcast::Sender<Step>,
@@ -50,6 +52,7 @@ impl Published {
             view,
             state: RwLock::new(State::default()),
             position: RwLock::new(Position::default()),
+            marks: Marks::default(),
             consumers,
             applied: watch::Sender::new(Revision(0)),
             steps: broadcast::Sender::new(steps),

@@ -13,9 +13,11 @@ use tokio::{
 };
 
 use crate::{
+    comparison::Comparison,
     consensus::{Consensus, Inner, Post, Running},
     error::StartError,
     freshness::Prover,
+    history::HistoryBounds,
     log_store::LogStore,
     membership::Members,
     options::{Options, Timing, default_tick, raft_config},
@@ -60,6 +62,7 @@ impl Consensus {
             &options.identity,
             options.timing,
             options.compaction,
+            options.history,
             {
                 Networks {
                     own: node,
@@ -87,6 +90,8 @@ impl Consensus {
             dialer: dialer.clone(),
             clocks: options.clocks.clone(),
             skew: skew.clone(),
+            comparison: Comparison::default(),
+            compare_at: Mutex::new(None),
             default_tick: default_tick(options.timing),
             proved: watch::Sender::new(None),
             wanted: Notify::new(),
@@ -115,6 +120,7 @@ impl Consensus {
             dialer,
             proved: prover.proved.subscribe(),
         };
+        let history = Mutex::new(Some((store.clone(), hold.clone())));
         let stopping = watch::Sender::new(false);
         let peers = Peers {
             raft: raft.clone(),
@@ -147,6 +153,7 @@ impl Consensus {
             prover,
             proposer,
             members,
+            history,
             failure: directory.failure().clone(),
             stopping,
             deserted,
@@ -206,6 +213,7 @@ async fn build_raft(
     identity: &crate::options::DirectoryIdentity,
     timing: Timing,
     compaction: crate::options::Compaction,
+    history: HistoryBounds,
     networks: Networks,
 ) -> Result<Raft, StartError> {
     let settings = opened.published.directory.settings();
@@ -222,6 +230,7 @@ async fn build_raft(
         Some(opened.log.flushed().clone()),
         identity.lineage,
         not_before(opened),
+        history,
         opened.hold.clone(),
     )?;
     Raft::build(

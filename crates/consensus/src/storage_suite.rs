@@ -12,8 +12,8 @@ use openraft::{
 use tempfile::TempDir;
 
 use crate::{
-    log_store::LogStore, options::DirectoryIdentity, published::Published, raft::Types,
-    release::pair, state_machine::StateMachine,
+    history::HistoryBounds, log_store::LogStore, options::DirectoryIdentity, published::Published,
+    raft::Types, release::pair, state_machine::StateMachine,
 };
 
 struct OnDisk;
@@ -38,7 +38,16 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for OnDisk {
         let published = Arc::new(Published::new(view, Vec::new(), 16));
         let (hold, _released) = pair();
         // The suite applies entries that no log holds, and purges what no state does.
-        let machine = StateMachine::new(published, state, None, lineage, 0, hold.clone()).unwrap();
+        let machine = StateMachine::new(
+            published,
+            state,
+            None,
+            lineage,
+            0,
+            HistoryBounds::default(),
+            hold.clone(),
+        )
+        .unwrap();
         Ok((home, LogStore::new(log, None, hold), machine))
     }
 }

@@ -67,6 +67,13 @@ pub struct Config {
     /// Log entries between snapshots, 100 to 10 million.
     #[serde(default = "default_snapshot_every")]
     pub snapshot_every: u64,
+    /// How much of the history is kept on this node, MiB for each of its six parts
+    /// (operators', nodes' and agents' commands, done and refused), 1 to 65,536.
+    #[serde(default = "default_history_mib")]
+    pub history_mib: u64,
+    /// For how long, days, 1 to 3,660.
+    #[serde(default = "default_history_days")]
+    pub history_days: u64,
     /// How long a stopping node lets calls under way finish, seconds, up to 300.
     #[serde(default = "default_drain_seconds")]
     pub drain_seconds: u64,
@@ -82,6 +89,14 @@ const fn default_raft_threads() -> usize {
 
 const fn default_snapshot_every() -> u64 {
     50_000
+}
+
+const fn default_history_mib() -> u64 {
+    256
+}
+
+const fn default_history_days() -> u64 {
+    90
 }
 
 const fn default_drain_seconds() -> u64 {
@@ -120,6 +135,8 @@ impl Config {
             10_000_000,
             "100 to 10000000",
         )?;
+        within("history_mib", self.history_mib, 1, 65_536, "1 to 65536")?;
+        within("history_days", self.history_days, 1, 3_660, "1 to 3660")?;
         within("drain_seconds", self.drain_seconds, 0, 300, "at most 300")?;
         if !self.admin_listen.ip().is_loopback() {
             return Err(ConfigError::AdminNotLoopback(self.admin_listen));

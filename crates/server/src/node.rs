@@ -423,6 +423,8 @@ mod tests {
             api_threads: 1,
             raft_threads: 1,
             snapshot_every: 100,
+            history_mib: 1,
+            history_days: 1,
             drain_seconds: 0,
         };
         let outcome = serve(config, std::future::pending()).await;

@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_wire::v1::{
     agent_service_server::AgentServiceServer, cluster_service_server::ClusterServiceServer,
-    key_service_server::KeyServiceServer, principal_service_server::PrincipalServiceServer,
-    revocation_service_server::RevocationServiceServer, token_service_server::TokenServiceServer,
+    history_service_server::HistoryServiceServer, key_service_server::KeyServiceServer,
+    principal_service_server::PrincipalServiceServer,
+    revocation_service_server::RevocationServiceServer,
+    settings_service_server::SettingsServiceServer, token_service_server::TokenServiceServer,
 };
 use thiserror::Error;
 use tonic::service::Routes;
@@ -19,7 +21,9 @@ use tonic_health::{
 use crate::{
     jwks,
     listener::Limits,
-    service::{Agents, Clusters, Desk, Keys, Principals, Revocations, Tokens},
+    service::{
+        Agents, Clusters, Desk, Histories, Keys, Principals, Revocations, SettingsDesk, Tokens,
+    },
     status::{Health, NodeStatus},
 };
 
@@ -37,7 +41,7 @@ const HEALTH_EVERY: Duration = Duration::from_millis(250);
 /// which send new callers to settled nodes while there are any.
 const SETTLED: &str = "chancery.settled";
 /// What it says the same of: the node, and each of its services.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 9] = [
     "",
     "chancery.v1.AgentService",
     "chancery.v1.PrincipalService",
@@ -45,6 +49,8 @@ const SERVICES: [&str; 7] = [
     "chancery.v1.RevocationService",
     "chancery.v1.KeyService",
     "chancery.v1.ClusterService",
+    "chancery.v1.SettingsService",
+    "chancery.v1.HistoryService",
 ];
 
 macro_rules! bounded {
@@ -72,6 +78,8 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
         .add_service(bounded!(RevocationServiceServer, Revocations(desk.clone())))
         .add_service(bounded!(KeyServiceServer, Keys(desk.clone())))
         .add_service(bounded!(ClusterServiceServer, Clusters(desk.clone())))
+        .add_service(bounded!(SettingsServiceServer, SettingsDesk(desk.clone())))
+        .add_service(bounded!(HistoryServiceServer, Histories(desk.clone())))
         .add_service(
             describe()
                 .build_v1()

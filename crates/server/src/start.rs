@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::RequestId;
 use chancery_consensus::{
-    Admission, Clocks, Compaction, Consensus, Entropy, Options, PeerIdentity, PeerRecord,
-    SystemClocks, TcpTransport, Timing,
+    Admission, Clocks, Compaction, Consensus, Entropy, HistoryBounds, Options, PeerIdentity,
+    PeerRecord, SystemClocks, TcpTransport, Timing,
 };
 use tokio::runtime::Runtime;
 use tracing::info;
@@ -100,6 +100,10 @@ async fn options(
         entropy: Arc::new(SystemEntropy),
         consumers: Vec::new(),
         timing: Timing::default(),
+        history: HistoryBounds {
+            bytes: config.history_mib << 20,
+            age: Duration::from_secs(config.history_days.saturating_mul(86_400)),
+        },
         compaction: compaction(config.snapshot_every),
         event_capacity: EVENT_CAPACITY,
     })

@@ -11,6 +11,7 @@ use chancery_authority::{
 };
 use chancery_credential::{
     Grant, IssuerNumber, KeyThumbprint, Lineage, NodeNumber, PeerSigningKey, Revision, SigningKey,
+    Subject,
 };
 use chancery_revocation::{Change, View};
 
@@ -18,7 +19,7 @@ const LINEAGE: Lineage = Lineage {
     generation: 1,
     random: 5,
 };
-/// When everything happens, milliseconds since the Unix epoch.
+/// When everything happens, unless time passes, milliseconds since the Unix epoch.
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 
 /// The state, and what a node publishes of it.
@@ -28,6 +29,8 @@ pub(crate) struct Story {
     pub(crate) view: Arc<View>,
     peer: PeerSigningKey,
     requests: u64,
+    /// Milliseconds since the Unix epoch.
+    now_ms: u64,
 }
 
 impl Story {
@@ -39,6 +42,7 @@ impl Story {
             view: Arc::new(View::new(LINEAGE)),
             peer: PeerSigningKey::from_pkcs8_der(&peer.serialize_der()).unwrap(),
             requests: 0,
+            now_ms: NOW_MS,
         };
         let birth = Birth {
             lineage: LINEAGE,
@@ -88,13 +92,13 @@ impl Story {
                 authorised_at: self.state.revision(),
                 reason: "a story".to_owned(),
                 request: RequestId {
-                    time_ms: NOW_MS,
+                    time_ms: self.now_ms,
                     random,
                 },
                 digest: [0; 32],
             },
             stamp: Stamp {
-                time_ms: NOW_MS,
+                time_ms: self.now_ms,
                 entropy: [7; 32],
             },
         };
@@ -111,6 +115,23 @@ impl Story {
                 self.directory.publish(&self.state, &events);
             });
         events
+    }
+
+    /// Time passes, and a tick says so.
+    pub(crate) fn pass_to(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.node(Command::Tick);
+    }
+
+    /// An agent that ends at `expires_at`, seconds since the Unix epoch; 0: never.
+    pub(crate) fn register(&mut self, name: &str, expires_at: u64) -> Subject {
+        let spec = AgentSpec {
+            expires_at,
+            ..agent(name, Vec::new())
+        };
+        let subject = Subject::Agent(spec.id.clone());
+        self.order(Command::RegisterAgent(spec));
+        subject
     }
 
     /// Opens an issuer of process 1 in the newest epoch. Gives its key too.

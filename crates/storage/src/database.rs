@@ -202,6 +202,17 @@ impl Database {
             .map(|pair| pair.map_err(Error::rocksdb(self.path(), "read")))
     }
 
+    /// Keys and values of `[from, to)`, from the last to the first.
+    pub(crate) fn range_backwards(
+        &self,
+        from: Vec<u8>,
+        to: Vec<u8>,
+    ) -> impl Iterator<Item = Result<Pair>> {
+        self.raw
+            .iterator_opt(IteratorMode::End, options::range(from, to))
+            .map(|pair| pair.map_err(Error::rocksdb(self.path(), "read")))
+    }
+
     /// The last key of `[from, to)`.
     pub(crate) fn last_key(&self, from: Vec<u8>, to: Vec<u8>) -> Result<Option<Box<[u8]>>> {
         self.raw

@@ -139,7 +139,7 @@ impl Rows {
     }
 }
 
-fn parse(database: &Database, key: &[u8], value: Box<[u8]>) -> Result<Row> {
+pub(crate) fn parse(database: &Database, key: &[u8], value: Box<[u8]>) -> Result<Row> {
     match key {
         [KEPT, table, key @ ..] => Ok(Row {
             table: *table,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chancery_credential::{EpochNumber, Revision};
 
 use super::Transition;
+use super::settings::check_settings;
 use crate::bounds::MAX_FIRST_OPERATORS;
 use crate::command::Birth;
 use crate::event::{Answer, Event};
@@ -21,7 +22,7 @@ impl Transition<'_> {
         if *self.actor != Actor::Birth {
             return Err(Rejection::new(Reason::RoleMissing, self.actor));
         }
-        self.check_settings(&birth.settings)?;
+        check_settings(&birth.settings)?;
         self.check_node(&birth.node)?;
         self.check_first_operators(birth)?;
         self.state.move_log_time(self.stamp_ms);

@@ -1,7 +1,5 @@
 //! Opening and revoking epochs.
 
-use std::collections::BTreeSet;
-
 use chancery_credential::EpochNumber;
 
 use super::Transition;
@@ -10,19 +8,21 @@ use crate::event::Answer;
 use crate::record::EpochRecord;
 use crate::rejection::{Reason, Rejection};
 use crate::stamped::Actor;
+use crate::state::State;
 
 impl Transition<'_> {
     /// The keeper opens one when the newest has run its time, an operator when
     /// they like. Two keepers, one that leads and one that led, so open one.
     pub(super) fn open_epoch(&mut self, emergency: bool) -> Result<Answer, Rejection> {
         let newest = self.newest_epoch()?;
-        if matches!(self.actor, Actor::Node(_)) && self.state.log_time_ms() < self.due_ms(newest) {
+        if matches!(self.actor, Actor::Node(_))
+            && self.state.log_time_ms() < self.state.epoch_due_ms()
+        {
             return Err(Rejection::new(Reason::EpochNotDue, newest.number));
         }
-        let mut live: BTreeSet<_> = self.state.issuers().map(|issuer| issuer.epoch).collect();
-        live.insert(newest.number);
-        if live.len() >= MAX_LIVE_EPOCHS {
-            return Err(Rejection::new(Reason::EpochsFull, live.len()));
+        let live = self.state.live_epochs();
+        if live >= MAX_LIVE_EPOCHS {
+            return Err(Rejection::new(Reason::EpochsFull, live));
         }
         let number = successor(newest.number)?;
         self.put_epoch(number, emergency);
@@ -52,13 +52,16 @@ impl Transition<'_> {
         let newest = self.state.epoch();
         newest.ok_or_else(|| Rejection::new(Reason::NotBorn, ""))
     }
+}
 
-    fn due_ms(&self, newest: EpochRecord) -> u64 {
-        let settings = self.state.settings();
-        let length_s = settings.map_or(0, |settings| settings.epoch_s);
-        newest
-            .opened_at_ms
-            .saturating_add(length_s.saturating_mul(1_000))
+impl State {
+    /// The log time from which the keeper may open the next epoch, milliseconds since
+    /// the Unix epoch.
+    #[must_use]
+    pub fn epoch_due_ms(&self) -> u64 {
+        let length_s = self.settings().map_or(0, |settings| settings.epoch_s);
+        let opened_at_ms = self.epoch().map_or(0, |newest| newest.opened_at_ms);
+        opened_at_ms.saturating_add(length_s.saturating_mul(1_000))
     }
 }
 

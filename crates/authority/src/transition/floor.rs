@@ -1,5 +1,7 @@
 //! Raising the floor.
 
+use std::ops::Bound;
+
 use chancery_credential::Revision;
 use chancery_revocation::Change;
 
@@ -26,6 +28,15 @@ impl Transition<'_> {
 }
 
 impl State {
+    /// The greatest revision up to `at_most` to which it is worth raising the floor:
+    /// one that lets watermarks go.
+    #[must_use]
+    pub fn floor_due(&self, at_most: Revision) -> Option<Revision> {
+        let candidate = self.floor_candidate(at_most)?;
+        let sunken = (Bound::Excluded(self.floor()), Bound::Included(candidate));
+        (self.tables.watermark_at.range(sunken).next()).map(|_| candidate)
+    }
+
     /// The greatest revision up to `at_most` to which the floor may be raised, if
     /// there is one above it.
     ///

@@ -4,6 +4,7 @@
 mod agents;
 mod birth;
 mod epochs;
+mod expiry;
 mod floor;
 mod issuers;
 mod narrowing;
@@ -79,8 +80,10 @@ impl<'a> Transition<'a> {
             Command::AdmitNode(spec) => self.admit_node(spec),
             Command::RetireNode(number) => self.retire_node(*number),
             Command::ReadmitNode { node, peer_key } => self.readmit_node(*node, peer_key),
+            Command::ExpireRegistrations => Ok(self.expire_registrations()),
             Command::RaiseFloor(floor) => self.raise_floor(*floor),
             Command::SetSettings(settings) => self.set_settings(settings),
+            Command::CompareState { at, .. } => self.compare_state(*at),
         }
     }
 

@@ -75,6 +75,10 @@ impl Transition<'_> {
             process: request.process,
             key,
             opened_at: self.revision,
+            expiry_ms: self
+                .state
+                .settings()
+                .map_or(0, |settings| settings.issuer_expiry_ms()),
             standing: IssuerStanding::Open,
         })));
         self.put(Row::Node(Arc::new(NodeRecord {

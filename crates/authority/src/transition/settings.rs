@@ -1,35 +1,60 @@
-//! Replacing the settings.
+//! Changing the settings, and comparing the state that they are part of.
 
 use std::sync::Arc;
 
+use chancery_credential::Revision;
+
 use super::Transition;
 use crate::event::{Answer, Event};
+use crate::record::{IssuerRecord, IssuerStanding};
 use crate::rejection::{Reason, Rejection};
 use crate::row::Row;
 use crate::settings::Settings;
+use crate::settings_change::SettingsChange;
 
 impl Transition<'_> {
-    pub(super) fn set_settings(&mut self, settings: &Settings) -> Result<Answer, Rejection> {
-        self.check_settings(settings)?;
-        self.put(Row::Settings(Arc::new(settings.clone())));
+    pub(super) fn set_settings(&mut self, change: &SettingsChange) -> Result<Answer, Rejection> {
+        let Some(present) = self.state.settings() else {
+            return Err(Rejection::new(Reason::NotBorn, ""));
+        };
+        let settings = change.made_to(present);
+        check_settings(&settings)?;
+        let expiry_ms = settings.issuer_expiry_ms();
+        self.put(Row::Settings(Arc::new(settings)));
+        self.lengthen_expiry(expiry_ms);
         self.emit(Event::SettingsChanged);
         Ok(Answer::Nothing)
     }
 
-    pub(super) fn check_settings(&self, settings: &Settings) -> Result<(), Rejection> {
-        if let Err(broken) = settings.check() {
-            let arithmetic: Vec<_> = broken.iter().map(ToString::to_string).collect();
-            return Err(Rejection::new(
-                Reason::SettingsUnsound,
-                arithmetic.join("; "),
-            ));
-        }
-        match self.state.settings() {
-            Some(present) if present.trust_domain != settings.trust_domain => Err(Rejection::new(
-                Reason::TrustDomainFixed,
-                &present.trust_domain,
-            )),
-            _ => Ok(()),
+    /// Whose state differs is for each node to find out, and leaves no trace in it.
+    pub(super) fn compare_state(&self, at: Revision) -> Result<Answer, Rejection> {
+        if at < self.revision {
+            Ok(Answer::Nothing)
+        } else {
+            Err(Rejection::new(Reason::ComparedAhead, at))
         }
     }
+
+    /// What was signed so far lives as long as the settings said then, and what open
+    /// issuers sign from now on as long as they say now.
+    fn lengthen_expiry(&mut self, expiry_ms: u64) {
+        let shorter: Vec<_> = (self.state.issuers())
+            .filter(|issuer| issuer.standing == IssuerStanding::Open)
+            .filter(|issuer| issuer.expiry_ms < expiry_ms)
+            .cloned()
+            .collect();
+        for issuer in shorter {
+            self.put(Row::Issuer(Arc::new(IssuerRecord {
+                expiry_ms,
+                ..IssuerRecord::clone(&issuer)
+            })));
+        }
+    }
+}
+
+pub(super) fn check_settings(settings: &Settings) -> Result<(), Rejection> {
+    settings.check().map_err(|broken| {
+        let arithmetic: Vec<_> = broken.iter().map(ToString::to_string).collect();
+        Rejection::new(Reason::SettingsUnsound, arithmetic.join("; "))
+    })
 }

@@ -2,7 +2,7 @@
 
 use chancery_authority::{
     AgentSpec, Answer, Command, Event, Limits, OperatorSpec, Rejection, Role, Roles, ServiceSpec,
-    Settings,
+    SettingsChange,
 };
 use chancery_credential::{
     EpochNumber, IssuerNumber, NodeNumber, Revision, Subject, UnverifiedToken,
@@ -87,10 +87,11 @@ impl Narrator {
                 peer_key: peer_key(words.number("peer-key")).public().clone(),
             },
             "admit-node" => Command::AdmitNode(node_spec(number())),
+            "expire-registrations" => Command::ExpireRegistrations,
             "floor" => Command::RaiseFloor(Revision(number())),
-            "ttl-cap" => Command::SetSettings(Settings {
-                ttl_cap_s: number(),
-                ..support::settings()
+            "ttl-cap" => Command::SetSettings(SettingsChange {
+                ttl_cap_s: Some(number()),
+                ..SettingsChange::default()
             }),
             other => panic!("no verb {other}"),
         }
@@ -223,6 +224,7 @@ fn said(event: &Event) -> String {
         }
         Answer::HeldKilled(true) => "done, and what was held is dead".to_owned(),
         Answer::HeldKilled(false) => "done, and what was held is as it was".to_owned(),
+        Answer::Expired(count) => format!("{count} registrations expired"),
         Answer::MayMintAnew(true) => "done, and it may mint anew".to_owned(),
         Answer::MayMintAnew(false) => "done, and it may not mint anew".to_owned(),
     }

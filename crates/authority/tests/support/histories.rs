@@ -9,7 +9,7 @@ use proptest::sample::select;
 
 use super::{
     World, agent_id, grant, key, later_peer_key, node_spec, operator_spec, owner, principal,
-    service_spec, set, settings, signing_key,
+    service_spec, set, signing_key,
 };
 
 pub const AGENTS: [&str; 3] = ["a", "b", "c"];
@@ -134,7 +134,11 @@ fn dated(mut command: Command, now_ms: u64) -> Command {
 /// Whose command it is.
 fn whose(command: &Command) -> &'static str {
     match command {
-        Command::Tick | Command::RetireIssuer(_) | Command::ExpireIssuer(_) => "node:1",
+        Command::Tick
+        | Command::RetireIssuer(_)
+        | Command::ExpireIssuer(_)
+        | Command::ExpireRegistrations
+        | Command::CompareState { .. } => "node:1",
         Command::RaiseFloor(_) => "node:2",
         Command::OpenIssuer(request) => match request.node.0 {
             1 => "node:1",
@@ -286,9 +290,9 @@ fn issuing() -> impl Strategy<Value = Command> {
     let node = || (1..4_u64).prop_map(NodeNumber);
     let caps = select(vec![600_u64, 900, 3_599, 3_600]);
     let set_settings = caps.prop_map(|ttl_cap_s| {
-        Command::SetSettings(chancery_authority::Settings {
-            ttl_cap_s,
-            ..settings()
+        Command::SetSettings(chancery_authority::SettingsChange {
+            ttl_cap_s: Some(ttl_cap_s),
+            ..Default::default()
         })
     });
     prop_oneof![
@@ -302,6 +306,11 @@ fn issuing() -> impl Strategy<Value = Command> {
         1 => node().prop_map(Command::RetireNode),
         3 => readmission(),
         1 => set_settings,
+        2 => Just(Command::ExpireRegistrations),
+        1 => (0..400_u64).prop_map(|at| Command::CompareState {
+            at: Revision(at),
+            digest: [9; 32],
+        }),
     ]
 }
 

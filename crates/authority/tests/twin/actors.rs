@@ -78,7 +78,9 @@ fn operator_may_not(spec: &OperatorSpec, command: &Command) -> Option<Reason> {
         | Command::OpenIssuer(_)
         | Command::RetireIssuer(_)
         | Command::ExpireIssuer(_)
+        | Command::ExpireRegistrations
         | Command::RaiseFloor(_)
+        | Command::CompareState { .. }
         | Command::Birth(_) => &[],
         _ => &[Role::Keeper],
     };
@@ -91,7 +93,9 @@ fn node_may_not(number: NodeNumber, command: &Command) -> Option<Reason> {
         Command::Tick
         | Command::RetireIssuer(_)
         | Command::ExpireIssuer(_)
+        | Command::ExpireRegistrations
         | Command::RaiseFloor(_)
+        | Command::CompareState { .. }
         | Command::OpenEpoch { emergency: false } => None,
         Command::OpenIssuer(request) if request.node == number => None,
         Command::OpenIssuer(_) => Some(Reason::NotYourNode),

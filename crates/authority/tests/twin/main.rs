@@ -11,7 +11,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use chancery_authority::{Actor, Holder, IssuerStanding};
+use chancery_authority::{Actor, Holder, IssuerStanding, Settings};
 use chancery_credential::{
     IssuerNumber, KeyThumbprint, NodeNumber, OwnerName, Revision, Subject, UnverifiedToken,
 };
@@ -167,6 +167,8 @@ fn compare_issuers(world: &World, twin: &Twin) {
         assert_eq!(standing, issuer.standing);
         assert_eq!((record.node.0, record.epoch.0), (issuer.node, issuer.epoch));
         assert_eq!(record.opened_at.0, issuer.opened_at);
+        let expiries = issuer.outlives.iter().map(Settings::issuer_expiry_ms);
+        assert_eq!(Some(record.expiry_ms), expiries.max());
     }
     for kill in &twin.kills {
         if let model::Kill::Token(token) = kill {

@@ -40,6 +40,8 @@ pub struct Issuer {
     pub key: Ed25519PublicKey,
     pub opened_at: u64,
     pub ended_at: u64,
+    /// Every settings under which it signed.
+    pub outlives: Vec<Settings>,
     pub standing: Standing,
 }
 

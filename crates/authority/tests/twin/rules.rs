@@ -81,6 +81,11 @@ impl Twin {
                 Ok(answer)
             }
             Command::RaiseFloor(floor) => self.raise_floor(floor.0),
+            Command::ExpireRegistrations => Ok(self.expire_registrations()),
+            Command::CompareState { at, .. } => {
+                refuse(&[(at.0 >= self.revision, Reason::ComparedAhead)])?;
+                Ok(Answer::Nothing)
+            }
             other => self.decide_on_people_and_nodes(other),
         }
     }
@@ -154,9 +159,17 @@ impl Twin {
                 (record.barred, record.retiring) = (false, false);
                 record.spec.peer_key = peer_key.clone();
             }
-            Command::SetSettings(settings) => {
-                refuse(&[(settings.check().is_err(), Reason::SettingsUnsound)])?;
-                self.settings = Some(settings.clone());
+            Command::SetSettings(change) => {
+                let mut next = self.settings.clone().unwrap();
+                // The one setting that these histories change.
+                next.ttl_cap_s = change.ttl_cap_s.unwrap_or(next.ttl_cap_s);
+                refuse(&[(next.check().is_err(), Reason::SettingsUnsound)])?;
+                for issuer in &mut self.issuers {
+                    if issuer.standing == Standing::Open {
+                        issuer.outlives.push(next.clone());
+                    }
+                }
+                self.settings = Some(next);
             }
             other => panic!("not in these histories: {other:?}"),
         }
@@ -279,6 +292,7 @@ impl Twin {
             key,
             opened_at: self.revision,
             ended_at: 0,
+            outlives: self.settings.iter().cloned().collect(),
             standing: Standing::Open,
         });
         Ok(Answer::Issuer(IssuerNumber(self.issuers.len() as u32)))
@@ -342,6 +356,16 @@ impl Twin {
         ])?;
         self.floor = floor;
         Ok(Answer::Nothing)
+    }
+
+    fn expire_registrations(&mut self) -> Answer {
+        let now_s = self.time_ms / 1_000;
+        let ended = |expires_at: u64| expires_at != 0 && expires_at <= now_s;
+        let before = self.agents.len() + self.operators.len();
+        self.agents.retain(|_, agent| !ended(agent.expires_at));
+        self.operators
+            .retain(|_, operator| !ended(operator.expires_at));
+        Answer::Expired((before - self.agents.len() - self.operators.len()) as u32)
     }
 
     fn kill(&mut self, subject: Subject) {

@@ -110,12 +110,14 @@ const ISSUER_COLUMNS: [Column; 7] = [
 struct RotateView {
     epoch: u64,
     lead: Option<String>,
+    jwks_refusals_at_most: Option<String>,
     committed: CommittedView,
 }
 
-const ROTATE_COLUMNS: [Column; 4] = [
+const ROTATE_COLUMNS: [Column; 5] = [
     ("epoch", "/epoch"),
     ("signs after", "/lead"),
+    ("JWKS verifiers may refuse for", "/jwks_refusals_at_most"),
     ("state", "/committed/state"),
     ("consistency token", "/committed/consistency_token"),
 ];
@@ -193,6 +195,7 @@ async fn rotate(args: &RotateArgs, output: Output) -> Result<(), Failure> {
     let view = RotateView {
         epoch: rotated.epoch,
         lead: rotated.lead.map(|lead| lead.to_string()),
+        jwks_refusals_at_most: rotated.jwks_refusals_at_most.map(|span| span.to_string()),
         committed: CommittedView::of(rotated.committed)?,
     };
     output.record(&view, &ROTATE_COLUMNS)

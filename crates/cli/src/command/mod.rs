@@ -3,6 +3,7 @@
 mod agent;
 mod dev;
 mod epoch;
+mod history;
 mod init;
 mod join;
 mod node;
@@ -11,6 +12,7 @@ mod owner;
 mod principal;
 mod serve;
 mod service;
+mod settings;
 mod token;
 mod verb;
 mod watch;
@@ -61,6 +63,11 @@ pub enum Command {
     /// Signing keys: show, rotate, revoke
     #[command(subcommand)]
     Epoch(epoch::EpochCommand),
+    /// The replicated settings: show, explain, set
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
+    /// Who asked for what, through whom, why, and what became of it
+    History(history::HistoryArgs),
     /// Show every change of what is in force, as it happens
     Watch(watch::WatchArgs),
     /// Show who the cluster takes you for
@@ -84,6 +91,8 @@ impl Command {
             Self::Resume(args) => verb::resume(args, output).await,
             Self::Revoke(args) => verb::revoke_held(args, output).await,
             Self::Epoch(command) => command.run(output).await,
+            Self::Settings(command) => command.run(output).await,
+            Self::History(args) => history::run(args, output).await,
             Self::Watch(args) => watch::run(args, output).await,
             Self::Whoami(args) => whoami::run(args, output).await,
         }

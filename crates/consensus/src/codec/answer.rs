@@ -23,6 +23,7 @@ fn answer(answer: &Answer) -> pb::Answer {
         }),
         Answer::HeldKilled(killed) => Kind::HeldKilled(*killed),
         Answer::MayMintAnew(may) => Kind::MayMintAnew(*may),
+        Answer::Expired(count) => Kind::Expired(*count),
     };
     pb::Answer { kind: Some(kind) }
 }
@@ -45,6 +46,7 @@ fn read_answer(answer: &pb::Answer) -> Result<Answer, Undecodable> {
             }
             Kind::HeldKilled(killed) => Answer::HeldKilled(*killed),
             Kind::MayMintAnew(may) => Answer::MayMintAnew(*may),
+            Kind::Expired(count) => Answer::Expired(*count),
         },
     )
 }

@@ -12,8 +12,8 @@ use super::{
     grant::{grants, read_grants, read_subject, subject},
     meta::{meta, read_meta, read_stamp, stamp},
     raft::required,
-    scalar::{bytes, parse, read_peer_key, read_token_id, text},
-    settings::{read_settings, settings},
+    scalar::{array, bytes, parse, read_peer_key, read_token_id, text},
+    settings::{read_settings_change, settings_change},
     spec::{
         agent_spec, birth, node_spec, open_issuer, operator_spec, read_agent_spec, read_birth,
         read_node_spec, read_open_issuer, read_operator_spec, read_service_spec, service_spec,
@@ -97,7 +97,12 @@ pub(super) fn command(command: &Command) -> pb::Command {
             peer_key: bytes(peer_key.spki()),
         }),
         Command::RaiseFloor(revision) => Kind::RaiseFloor(revision.0),
-        Command::SetSettings(it) => Kind::SetSettings(settings(it)),
+        Command::SetSettings(it) => Kind::SetSettings(settings_change(it)),
+        Command::ExpireRegistrations => Kind::ExpireRegistrations(pb::Nothing {}),
+        Command::CompareState { at, digest } => Kind::CompareState(pb::CompareState {
+            at: at.0,
+            digest: bytes(digest),
+        }),
     };
     pb::Command { kind: Some(kind) }
 }
@@ -161,7 +166,12 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
                 peer_key: read_peer_key(&it.peer_key)?,
             },
             Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
-            Kind::SetSettings(it) => Command::SetSettings(read_settings(it)?),
+            Kind::SetSettings(it) => Command::SetSettings(read_settings_change(it)),
+            Kind::ExpireRegistrations(_) => Command::ExpireRegistrations,
+            Kind::CompareState(it) => Command::CompareState {
+                at: Revision(it.at),
+                digest: array("a state's digest", &it.digest)?,
+            },
         },
     )
 }

@@ -2,6 +2,7 @@
 //! come.
 
 use bytes::Bytes;
+use chancery_credential::Revision;
 use chancery_wire::log as pb;
 use prost::Message;
 
@@ -64,6 +65,8 @@ pub(crate) struct AppliedRecord {
     pub(crate) membership: StoredMembership,
     /// Of the state that the rows make.
     pub(crate) digest: [u8; 32],
+    /// The revision at which this state was found not to be that of most voters.
+    pub(crate) differs_at: Option<Revision>,
 }
 
 pub(crate) fn encode_applied(record: &AppliedRecord) -> Bytes {
@@ -72,6 +75,7 @@ pub(crate) fn encode_applied(record: &AppliedRecord) -> Bytes {
         last_applied: record.last.as_ref().map(raft::log_id),
         membership: Some(raft::stored_membership(&record.membership)),
         state_digest: Bytes::copy_from_slice(&record.digest),
+        differs_at: record.differs_at.map(|at| at.0),
     };
     applied.encode_to_vec().into()
 }
@@ -83,5 +87,6 @@ pub(crate) fn decode_applied(bytes: Bytes) -> Result<AppliedRecord, Undecodable>
         last: read_log_id_option(applied.last_applied)?,
         membership: read_stored_membership(applied.membership)?,
         digest: array("the state's digest", &applied.state_digest)?,
+        differs_at: applied.differs_at.map(Revision),
     })
 }

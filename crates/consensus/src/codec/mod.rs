@@ -7,6 +7,7 @@ mod answer;
 mod command;
 mod disk;
 mod grant;
+mod history;
 mod meta;
 mod outcome;
 pub(crate) mod peer;
@@ -27,6 +28,9 @@ pub(crate) use command::{command_digest, decode_stamped, encode_stamped};
 pub(crate) use disk::{
     AppliedRecord, decode_applied, decode_entry, decode_log_id, decode_vote, encode_applied,
     encode_entry, encode_log_id, encode_vote,
+};
+pub(crate) use history::{
+    decode_amount, decode_history_entry, encode_amount, encode_history_entry,
 };
 pub(crate) use outcome::{decode_outcome, decode_proposal, encode_outcome, encode_proposal};
 pub(crate) use row::{decode_row, encode_key, encode_row};

@@ -1,5 +1,6 @@
 //! Raft's requests and answers between nodes, as `chancery.peer.v1`, and back.
 
+use chancery_credential::Revision;
 use chancery_wire::peer as pb;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
@@ -175,6 +176,21 @@ pub(crate) struct SnapshotHead {
     pub(crate) meta: SnapshotMeta,
     /// Of the state that its rows make.
     pub(crate) digest: [u8; 32],
+}
+
+/// Of a node's state at `at`.
+pub(crate) fn state_digest(at: Revision, digest: &[u8; 32]) -> pb::StateDigest {
+    pb::StateDigest {
+        revision: at.0,
+        digest: bytes(digest),
+    }
+}
+
+pub(crate) fn read_state_digest(
+    said: &pb::StateDigest,
+) -> Result<(Revision, [u8; 32]), Undecodable> {
+    let digest = array("a state's digest", &said.digest)?;
+    Ok((Revision(said.revision), digest))
 }
 
 pub(crate) fn snapshot_header(head: &SnapshotHead) -> pb::SnapshotHeader {

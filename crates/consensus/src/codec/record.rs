@@ -257,6 +257,7 @@ pub(super) fn issuer(record: &IssuerRecord) -> pb::Issuer {
         process,
         key,
         opened_at,
+        expiry_ms,
         standing,
     } = record;
     let standing = match standing {
@@ -271,6 +272,7 @@ pub(super) fn issuer(record: &IssuerRecord) -> pb::Issuer {
         process: *process,
         key: bytes(key.as_bytes()),
         opened_at: opened_at.0,
+        expiry_ms: *expiry_ms,
         standing: Some(standing),
     }
 }
@@ -292,6 +294,7 @@ pub(super) fn read_issuer(row: &pb::Issuer) -> Result<IssuerRecord, Undecodable>
         process: row.process,
         key: read_issuer_key(&row.key)?,
         opened_at: Revision(row.opened_at),
+        expiry_ms: row.expiry_ms,
         standing,
     })
 }

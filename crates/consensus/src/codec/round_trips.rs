@@ -28,14 +28,11 @@ fn there_is_a_sample_of_every_command_and_every_row() {
         let command = strategy.new_tree(&mut runner).unwrap().current();
         assert_eq!(samples::command_kind(&command), kind, "{command:?}");
     }
-    let settings = Command::SetSettings(chancery_authority::Settings::new(
-        "example.org".parse().unwrap(),
-        "",
-    ));
-    assert_eq!(
-        samples::commands().len(),
-        samples::command_kind(&settings) + 1
-    );
+    let last = Command::CompareState {
+        at: Revision(1),
+        digest: [0; 32],
+    };
+    assert_eq!(samples::commands().len(), samples::command_kind(&last) + 1);
 
     let tables: Vec<Table> = samples::rows()
         .into_iter()
@@ -146,8 +143,9 @@ proptest! {
         last in proptest::option::of(log_id()),
         membership in stored_membership(),
         digest in any::<[u8; 32]>(),
+        differs_at in proptest::option::of(any::<u64>().prop_map(Revision)),
     ) {
-        let record = AppliedRecord { last, membership, digest };
+        let record = AppliedRecord { last, membership, digest, differs_at };
         prop_assert_eq!(decode_applied(encode_applied(&record)).unwrap(), record);
     }
 

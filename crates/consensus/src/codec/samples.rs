@@ -6,7 +6,8 @@ use chancery_authority::{
     Actor, AgentRecord, AgentSpec, Answer, Birth, ClockRecord, Command, EpochRecord,
     GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
     OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
-    RequestKey, RequestRecord, Roles, Row, ServiceRecord, ServiceSpec, Settings, Stamp, Stamped,
+    RequestKey, RequestRecord, Roles, Row, ServiceRecord, ServiceSpec, Settings, SettingsChange,
+    Stamp, Stamped,
 };
 use chancery_credential::{
     Audience, Ed25519PublicKey, EpochNumber, Grant, GrantSetName, IssuerNumber, KeyThumbprint,
@@ -140,6 +141,41 @@ fn settings() -> impl Strategy<Value = Settings> {
             *place = number;
         }
         settings
+    })
+}
+
+fn settings_change() -> impl Strategy<Value = SettingsChange> {
+    let numbers = proptest::array::uniform12(option::of(any::<u64>()));
+    (numbers, option::of(text())).prop_map(|(numbers, issuer_url)| {
+        let [
+            freshness_ms,
+            tick_ms,
+            heartbeat_ms,
+            election_min_ms,
+            election_max_ms,
+            v_default_ms,
+            v_max_ms,
+            leeway_s,
+            ttl_default_s,
+            ttl_cap_s,
+            jwks_max_age_s,
+            epoch_s,
+        ] = numbers;
+        SettingsChange {
+            issuer_url,
+            freshness_ms,
+            tick_ms,
+            heartbeat_ms,
+            election_min_ms,
+            election_max_ms,
+            v_default_ms,
+            v_max_ms,
+            leeway_s,
+            ttl_default_s,
+            ttl_cap_s,
+            jwks_max_age_s,
+            epoch_s,
+        }
     })
 }
 
@@ -290,7 +326,11 @@ pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
             .prop_map(|(node, peer_key)| Command::ReadmitNode { node, peer_key })
             .boxed(),
         revision().prop_map(Command::RaiseFloor).boxed(),
-        settings().prop_map(Command::SetSettings).boxed(),
+        settings_change().prop_map(Command::SetSettings).boxed(),
+        Just(Command::ExpireRegistrations).boxed(),
+        (revision(), any::<[u8; 32]>())
+            .prop_map(|(at, digest)| Command::CompareState { at, digest })
+            .boxed(),
     ]
 }
 
@@ -324,6 +364,8 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::ReadmitNode { .. } => 24,
         Command::RaiseFloor(_) => 25,
         Command::SetSettings(_) => 26,
+        Command::ExpireRegistrations => 27,
+        Command::CompareState { .. } => 28,
     }
 }
 
@@ -384,6 +426,7 @@ pub(super) fn verdict() -> impl Strategy<Value = Result<Answer, Rejection>> {
         vec(issuer_number(), 0..4).prop_map(|numbers| Ok(Answer::Issuers(numbers))),
         any::<bool>().prop_map(|killed| Ok(Answer::HeldKilled(killed))),
         any::<bool>().prop_map(|may| Ok(Answer::MayMintAnew(may))),
+        any::<u32>().prop_map(|count| Ok(Answer::Expired(count))),
         (reason, text()).prop_map(|(reason, about)| Err(Rejection::new(reason, about))),
     ]
 }
@@ -435,14 +478,15 @@ fn issuer_record() -> impl Strategy<Value = IssuerRecord> {
         revision().prop_map(IssuerStanding::Revoked),
     ];
     let numbers = (issuer_number(), node_number(), epoch_number(), any::<u64>());
-    (numbers, issuer_key(), revision(), standing).prop_map(
-        |((number, node, epoch, process), key, opened_at, standing)| IssuerRecord {
+    (numbers, issuer_key(), (revision(), any::<u64>()), standing).prop_map(
+        |((number, node, epoch, process), key, (opened_at, expiry_ms), standing)| IssuerRecord {
             number,
             node,
             epoch,
             process,
             key,
             opened_at,
+            expiry_ms,
             standing,
         },
     )

@@ -1,6 +1,6 @@
 //! The replicated settings.
 
-use chancery_authority::Settings;
+use chancery_authority::{Settings, SettingsChange};
 use chancery_wire::log as pb;
 
 use super::{
@@ -64,4 +64,55 @@ pub(super) fn read_settings(settings: &pb::Settings) -> Result<Settings, Undecod
         jwks_max_age_s: settings.jwks_max_age_s,
         epoch_s: settings.epoch_s,
     })
+}
+
+pub(super) fn settings_change(change: &SettingsChange) -> pb::SettingsChange {
+    let SettingsChange {
+        issuer_url,
+        freshness_ms,
+        tick_ms,
+        heartbeat_ms,
+        election_min_ms,
+        election_max_ms,
+        v_default_ms,
+        v_max_ms,
+        leeway_s,
+        ttl_default_s,
+        ttl_cap_s,
+        jwks_max_age_s,
+        epoch_s,
+    } = change;
+    pb::SettingsChange {
+        issuer_url: issuer_url.clone(),
+        freshness_ms: *freshness_ms,
+        tick_ms: *tick_ms,
+        heartbeat_ms: *heartbeat_ms,
+        election_min_ms: *election_min_ms,
+        election_max_ms: *election_max_ms,
+        v_default_ms: *v_default_ms,
+        v_max_ms: *v_max_ms,
+        leeway_s: *leeway_s,
+        ttl_default_s: *ttl_default_s,
+        ttl_cap_s: *ttl_cap_s,
+        jwks_max_age_s: *jwks_max_age_s,
+        epoch_s: *epoch_s,
+    }
+}
+
+pub(super) fn read_settings_change(change: &pb::SettingsChange) -> SettingsChange {
+    SettingsChange {
+        issuer_url: change.issuer_url.clone(),
+        freshness_ms: change.freshness_ms,
+        tick_ms: change.tick_ms,
+        heartbeat_ms: change.heartbeat_ms,
+        election_min_ms: change.election_min_ms,
+        election_max_ms: change.election_max_ms,
+        v_default_ms: change.v_default_ms,
+        v_max_ms: change.v_max_ms,
+        leeway_s: change.leeway_s,
+        ttl_default_s: change.ttl_default_s,
+        ttl_cap_s: change.ttl_cap_s,
+        jwks_max_age_s: change.jwks_max_age_s,
+        epoch_s: change.epoch_s,
+    }
 }

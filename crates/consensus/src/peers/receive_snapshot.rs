@@ -116,6 +116,7 @@ async fn finish(
         digest,
     };
     let applied = applied_of(&AppliedRecord {
+        differs_at: None,
         last: head.meta.last_log_id,
         membership: head.meta.last_membership.clone(),
         digest: head.digest,

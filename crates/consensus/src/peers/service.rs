@@ -224,10 +224,15 @@ impl PeerService for Peers {
     ) -> Result<Response<pb::ProveFreshResponse>, Status> {
         let from = sender(&self.book, &request, request.get_ref().from)?;
         let wall_ms = request.get_ref().wall_ms;
+        if let Some(said) = &request.get_ref().state_digest {
+            let (at, digest) = peer_codec::read_state_digest(said).map_err(invalid)?;
+            self.prover.comparison.hear(from, at, digest);
+        }
         match self.prover.answer(from, wall_ms).await {
             Ok(answer) => Ok(Response::new(pb::ProveFreshResponse {
                 read_index: Some(raft_codec::log_id(&answer.read_index)),
                 freshness_ms: answer.freshness_ms,
+                compare_at: answer.compare_at.map(|at| at.0),
             })),
             Err(refused @ ProofRefused::NotNow(_)) => Err(Status::unavailable(refused.to_string())),
             Err(refused @ ProofRefused::NotThisNode(_)) => {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use chancery_authority::{Answer, Event, State};
+use chancery_authority::{Answer, Command, Event, Stamped, State};
 use chancery_credential::Revision;
 use chancery_storage::RowWrite;
 use openraft::{
@@ -11,10 +11,14 @@ use openraft::{
     storage::{ApplyResponder, EntryResponder},
 };
 
-use super::{StateMachine, load::check_lineage, snapshot::applied_of};
+use super::{
+    StateMachine,
+    load::{Unfit, check_lineage},
+    snapshot::applied_of,
+};
 use crate::{
     codec::{AppliedRecord, decode_stamped, encode_key, encode_row},
-    command::EncodedCommand,
+    history::{HistoryEntry, is_worth_it},
     outcome::Outcome,
     published::{EntryEvents, Position},
     raft::{StoredMembership, Types},
@@ -22,6 +26,12 @@ use crate::{
 };
 
 type Answers = Vec<(ApplyResponder<Types>, Reply)>;
+
+/// What most voters had as their state at `at` is not what this node had.
+#[derive(Clone, Copy)]
+struct Differs {
+    at: Revision,
+}
 
 impl StateMachine {
     /// # Errors
@@ -31,6 +41,8 @@ impl StateMachine {
         let mut entries = Vec::new();
         let mut answers = Vec::new();
         let mut position = self.published.position.read().clone();
+        let mut differs = None;
+        let mut applied = Vec::new();
         let (rows, digest) = {
             let mut state = self.published.state.write();
             for (entry, responder) in batch {
@@ -43,20 +55,29 @@ impl StateMachine {
                         advance(&mut state, revision)
                     }
                     EntryPayload::Normal(command) => {
-                        self.carry_out(&mut state, revision, command, &mut entries)?
+                        let stamped = decode_stamped(command.0)?;
+                        differs = differs.or_else(|| self.compare(&stamped.command));
+                        self.carry_out(&mut state, stamped, revision, &mut entries, &mut applied)?
                     }
                 };
+                self.published.marks.pass(revision, || state.digest());
                 position.last = Some(entry.log_id);
                 answers.extend(responder.map(|responder| (responder, reply)));
             }
-            (changed_rows(&mut state), state.digest())
+            let mut rows = changed_rows(&mut state);
+            rows.extend(self.history.rows(&applied, &state)?);
+            (rows, state.digest())
         };
         let record = AppliedRecord {
             last: position.last,
             membership: position.membership.clone(),
             digest,
+            differs_at: differs.map(|differs| differs.at),
         };
         self.store.write(rows, applied_of(&record))?;
+        if let Some(differs) = differs {
+            return Err(Unfit::Differs(differs.at).into());
+        }
         self.publish(position, entries, answers);
         Ok(())
     }
@@ -70,14 +91,24 @@ impl StateMachine {
         }
     }
 
+    /// Holds this node's state against what most voters had. What was before this
+    /// process cannot be compared.
+    fn compare(&self, command: &Command) -> Option<Differs> {
+        let Command::CompareState { at, digest } = command else {
+            return None;
+        };
+        let own = self.published.marks.at(*at)?;
+        (own != *digest).then_some(Differs { at: *at })
+    }
+
     fn carry_out(
         &self,
         state: &mut State,
+        stamped: Stamped,
         revision: Revision,
-        command: EncodedCommand,
         entries: &mut Vec<EntryEvents>,
+        applied: &mut Vec<HistoryEntry>,
     ) -> io::Result<Reply> {
-        let stamped = decode_stamped(command.0)?;
         let previous = state.view_revision();
         let outcome = match state.apply(revision, &stamped) {
             Ok(events) => {
@@ -95,6 +126,16 @@ impl StateMachine {
             },
         };
         check_lineage(state, self.lineage)?;
+        if is_worth_it(&stamped.command) {
+            applied.push(HistoryEntry {
+                revision,
+                log_time_ms: state.log_time_ms(),
+                command: stamped.command,
+                meta: stamped.meta,
+                verdict: outcome.verdict.clone(),
+                decided_at: outcome.revision,
+            });
+        }
         Ok(Reply::Outcome(outcome))
     }
 

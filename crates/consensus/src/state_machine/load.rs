@@ -4,11 +4,12 @@
 use std::io;
 
 use chancery_authority::{State, Table};
-use chancery_credential::Lineage;
+use chancery_credential::{Lineage, Revision};
 use chancery_storage::{Applied, Rows};
 
 use crate::{
     codec::{AppliedRecord, Undecodable, decode_applied, decode_row},
+    history,
     published::Position,
 };
 
@@ -32,6 +33,12 @@ pub(crate) enum Unfit {
          build that the rest of the cluster runs"
     )]
     UnknownTable(u8),
+    /// Written when it was found out, so that no restart serves it.
+    #[error(
+        "at revision {0} this node's state was not that of most voters: something on this machine \
+         is broken, so remove this node, look into the machine, and admit another in its place"
+    )]
+    Differs(Revision),
     #[error("the state does not hold together: {0}")]
     Incoherent(String),
     #[error(
@@ -59,6 +66,10 @@ pub(crate) fn load(
     let mut state = State::default();
     for row in rows {
         let row = row.map_err(io::Error::from)?;
+        // The last table, and no part of the state.
+        if row.table == history::TABLE {
+            break;
+        }
         if !Table::ALL.iter().any(|table| *table as u8 == row.table) {
             return Err(Unfit::UnknownTable(row.table));
         }
@@ -67,6 +78,9 @@ pub(crate) fn load(
     let record = applied
         .map(|applied| decode_applied(applied.meta))
         .transpose()?;
+    if let Some(at) = record.as_ref().and_then(|record| record.differs_at) {
+        return Err(Unfit::Differs(at));
+    }
     check(&state, record.as_ref(), lineage)?;
     let position = record.map_or_else(Position::default, |record| Position {
         last: record.last,

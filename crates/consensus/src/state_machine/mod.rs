@@ -24,6 +24,7 @@ use openraft::{
 use parking_lot::Mutex;
 
 use crate::{
+    history::{self, HistoryBounds},
     published::Published,
     raft::{LogId, Snapshot, SnapshotMeta, StoredMembership, Types},
     release::Hold,
@@ -46,6 +47,7 @@ pub(crate) struct StateMachine {
     /// is then never older after a restart.
     flushed: Option<Arc<FlushedIndex>>,
     lineage: Lineage,
+    history: Arc<history::Writer>,
     current: Arc<Mutex<Option<Checkpoint>>>,
     _hold: Hold,
 }
@@ -64,8 +66,10 @@ impl StateMachine {
         flushed: Option<Arc<FlushedIndex>>,
         lineage: Lineage,
         not_before: u64,
+        bounds: HistoryBounds,
         hold: Hold,
     ) -> io::Result<Self> {
+        let history = Arc::new(history::Writer::new(store.clone(), bounds)?);
         let newest = store.newest_checkpoint()?;
         let current = newest.filter(|image| image.index() >= not_before);
         let current = Arc::new(Mutex::new(current));
@@ -74,6 +78,7 @@ impl StateMachine {
             store,
             flushed,
             lineage,
+            history,
             current,
             _hold: hold,
         })

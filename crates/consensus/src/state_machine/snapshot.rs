@@ -114,6 +114,7 @@ impl StateMachine {
         };
         let Received { finished, loaded } = received;
         self.store.install(finished)?;
+        self.history.reload()?;
         self.published
             .replace(loaded.state, loaded.position)
             .map_err(io::Error::other)?;

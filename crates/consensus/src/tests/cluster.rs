@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::switchboard::Switchboard;
 use crate::{
-    Admission, Clocks, Compaction, Consensus, DirectoryIdentity, Entropy, Options, Outcome,
-    PeerIdentity, PeerRecord, Proposal, ProposeError, SystemClocks, Timing,
+    Admission, Clocks, Compaction, Consensus, DirectoryIdentity, Entropy, HistoryBounds, Options,
+    Outcome, PeerIdentity, PeerRecord, Proposal, ProposeError, SystemClocks, Timing,
 };
 
 pub(super) const LINEAGE: Lineage = Lineage {
@@ -129,6 +129,7 @@ pub(super) struct Cluster {
     pub(super) machines: BTreeMap<u64, Machine>,
     pub(super) nodes: BTreeMap<u64, Consensus>,
     pub(super) compaction: Compaction,
+    pub(super) history: HistoryBounds,
     requests: AtomicU64,
 }
 
@@ -144,6 +145,7 @@ impl Cluster {
             machines: BTreeMap::new(),
             nodes: BTreeMap::new(),
             compaction,
+            history: HistoryBounds::default(),
             requests: AtomicU64::new(1),
         };
         cluster.install_machine(1).await;
@@ -243,6 +245,7 @@ impl Cluster {
             entropy: Arc::new(FixedEntropy),
             consumers: Vec::new(),
             timing: TIMING,
+            history: self.history,
             compaction: self.compaction,
             event_capacity: 64,
         }

@@ -128,6 +128,7 @@ fn install_a_later_state(machine: &Machine) -> Revision {
         last: Some(last),
         membership: position.membership,
         digest: state.digest(),
+        differs_at: None,
     };
     let changed = state.take_changed_rows();
     let changed = changed.iter().map(|key| Row {

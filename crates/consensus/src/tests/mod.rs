@@ -3,9 +3,12 @@
 
 mod cluster;
 mod compaction;
+mod comparison;
 mod failover;
 mod freshness;
 mod growth;
+mod history;
+mod keeping;
 mod strangers;
 mod switchboard;
 mod wall_clocks;

@@ -36,6 +36,7 @@ fn question(from: u64) -> pb::ProveFreshRequest {
         process: 1,
         applied: 0,
         wall_ms,
+        state_digest: None,
     }
 }
 

@@ -142,6 +142,7 @@ pub const TABLE: &[Row] = &[
     row("/chancery.v1.ClusterService/AddNode", Who::KEEPER, Unary),
     row("/chancery.v1.ClusterService/Promote", Who::KEEPER, Unary),
     row("/chancery.v1.ClusterService/Status", Who::OPERATOR, Unary),
+    row("/chancery.v1.HistoryService/List", Who::AUDITOR, Unary),
     row("/chancery.v1.KeyService/List", Who::PRINCIPAL, Unary),
     row("/chancery.v1.KeyService/Revoke", Who::KEEPER, Unary),
     row("/chancery.v1.KeyService/Rotate", Who::KEEPER, Unary),
@@ -204,6 +205,9 @@ pub const TABLE: &[Row] = &[
         Who::SERVICE.or(Who::OPERATOR),
         Streaming,
     ),
+    row("/chancery.v1.SettingsService/Explain", Who::OPERATOR, Unary),
+    row("/chancery.v1.SettingsService/Get", Who::OPERATOR, Unary),
+    row("/chancery.v1.SettingsService/Set", Who::KEEPER, Unary),
     row("/chancery.v1.TokenService/Mint", Who::AGENT, Unary),
     row(
         "/chancery.v1.TokenService/MintStream",

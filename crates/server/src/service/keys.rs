@@ -47,11 +47,16 @@ impl KeyService for Keys {
             Answer::Epoch(EpochNumber(number)) => number,
             _ => 0,
         };
-        let lead = if message.emergency { 0 } else { self.lead_ms() };
+        let (lead, refusals) = if message.emergency {
+            (0, self.jwks_max_age_ms())
+        } else {
+            (self.lead_ms(), 0)
+        };
         Ok(Response::new(v1::RotateResponse {
             committed: Some(self.0.committed(done.revision)),
             epoch,
             lead: duration(lead),
+            jwks_refusals_at_most: duration(refusals),
         }))
     }
 

@@ -10,10 +10,12 @@ mod agents;
 mod cluster;
 mod command;
 mod consistency;
+mod history;
 mod keys;
 mod parse;
 mod principals;
 mod revocation;
+mod settings;
 mod snapshots;
 mod tokens;
 mod verdict;
@@ -27,9 +29,11 @@ use crate::{caller::Caller, clock::SystemClock, minting::Minter, status::NodeSta
 
 pub(crate) use agents::Agents;
 pub(crate) use cluster::Clusters;
+pub(crate) use history::Histories;
 pub(crate) use keys::Keys;
 pub(crate) use principals::Principals;
 pub(crate) use revocation::Revocations;
+pub(crate) use settings::SettingsDesk;
 pub(crate) use snapshots::Snapshots;
 pub(crate) use tokens::Tokens;
 

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     DataDirectory, Error, Result, Rows,
-    database::{Database, Durability},
+    database::{Database, Durability, Pair},
     row,
-    row::RowWrite,
+    row::{Row, RowWrite},
 };
 
 /// The state tables. Clones share one state.
@@ -116,6 +116,42 @@ impl StateStore {
     /// The rows of a table, in the order of their keys; see [`Rows`] for what concurrent writes do to it.
     pub fn scan(&self, table: u8) -> Rows {
         Rows::of(self.database(), Some(table), &self.inner.directory)
+    }
+
+    /// Of the rows of a table whose keys are in `[from, to)`, the first `most`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Failed`], or the disk's.
+    pub fn first(&self, table: u8, from: &[u8], to: &[u8], most: usize) -> Result<Vec<Row>> {
+        let (from, to) = (row::database_key(table, from), row::database_key(table, to));
+        self.some(most, |database| {
+            database.range(from, to).take(most).collect()
+        })
+    }
+
+    /// Of the rows of a table whose keys are in `[from, to)`, the last `most`, from the last on.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Failed`], or the disk's.
+    pub fn last(&self, table: u8, from: &[u8], to: &[u8], most: usize) -> Result<Vec<Row>> {
+        let (from, to) = (row::database_key(table, from), row::database_key(table, to));
+        self.some(most, |database| {
+            database.range_backwards(from, to).take(most).collect()
+        })
+    }
+
+    fn some(
+        &self,
+        most: usize,
+        read: impl FnOnce(&Database) -> Result<Vec<Pair>>,
+    ) -> Result<Vec<Row>> {
+        self.check()?;
+        let database = self.database();
+        let mut rows = Vec::with_capacity(most.min(1_024));
+        for (key, value) in read(&database)? {
+            rows.push(row::parse(&database, &key, value)?);
+        }
+        Ok(rows)
     }
 
     /// The rows of all tables, in the order of (table, key).

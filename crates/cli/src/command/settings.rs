@@ -1,0 +1,298 @@
+//! `chancery settings`: what safety rests on, replicated and changed by command.
+
+use std::time::Duration;
+
+use chancery_client::{
+    Idempotence,
+    v1::{self, settings_service_client::SettingsServiceClient},
+};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::{
+    cluster::ClusterArgs,
+    failure::Failure,
+    order::{CommittedView, OrderArgs},
+    output::{Column, Output},
+    read::ReadArgs,
+    span::Span,
+};
+
+/// The replicated settings.
+#[derive(Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// Show the settings, and the spans that follow from them
+    Show(ShowArgs),
+    /// Show the rules that the settings are held against, with their arithmetic; with changes,
+    /// as if they were made
+    Explain(ExplainArgs),
+    /// Change what is given, and leave the rest; refused with the arithmetic when a rule breaks
+    Set(SetArgs),
+}
+
+/// Arguments of `settings show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Arguments of `settings explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    change: ChangeArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Arguments of `settings set`.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    #[command(flatten)]
+    change: ChangeArgs,
+    #[command(flatten)]
+    order: OrderArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// What is to be another.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+struct ChangeArgs {
+    /// `iss` of every token; those with another are refused from now on
+    #[arg(long, value_name = "URL")]
+    issuer_url: Option<String>,
+    /// Lifetime of a token that does not say
+    #[arg(long = "ttl", value_name = "SPAN")]
+    ttl_default: Option<Span>,
+    /// Longest lifetime of a token; longer ones are refused from now on, whenever they were minted
+    #[arg(long = "ttl-cap", value_name = "SPAN")]
+    ttl_cap: Option<Span>,
+    /// How far ahead of a verifier's clock a token may be issued
+    #[arg(long = "leeway", value_name = "SPAN")]
+    leeway: Option<Span>,
+    /// How long the JWKS may be cached
+    #[arg(long = "jwks-max-age", value_name = "SPAN")]
+    jwks_max_age: Option<Span>,
+    /// How long an epoch lasts before the next one is opened
+    #[arg(long = "epoch", value_name = "SPAN")]
+    epoch: Option<Span>,
+    /// F: how old the state may be that a node answers from
+    #[arg(long = "freshness", value_name = "SPAN")]
+    freshness: Option<Span>,
+    /// How often a node proves that it is fresh
+    #[arg(long = "tick", value_name = "SPAN")]
+    tick: Option<Span>,
+    /// How often a leader is heard; taken up when a node starts
+    #[arg(long = "heartbeat", value_name = "SPAN")]
+    heartbeat: Option<Span>,
+    /// Shortest silence before an election; taken up when a node starts
+    #[arg(long = "election-min", value_name = "SPAN")]
+    election_min: Option<Span>,
+    /// Longest silence before an election; taken up when a node starts
+    #[arg(long = "election-max", value_name = "SPAN")]
+    election_max: Option<Span>,
+    /// V of a verifier that does not say
+    #[arg(long = "v-default", value_name = "SPAN")]
+    v_default: Option<Span>,
+    /// Greatest V that a verifier may ask for
+    #[arg(long = "v-max", value_name = "SPAN")]
+    v_max: Option<Span>,
+}
+
+impl ChangeArgs {
+    fn change(&self) -> Result<v1::SettingsChange, Failure> {
+        Ok(v1::SettingsChange {
+            issuer_url: self.issuer_url.clone(),
+            ttl_default_s: seconds("--ttl", self.ttl_default)?,
+            ttl_cap_s: seconds("--ttl-cap", self.ttl_cap)?,
+            leeway_s: seconds("--leeway", self.leeway)?,
+            jwks_max_age_s: seconds("--jwks-max-age", self.jwks_max_age)?,
+            epoch_s: seconds("--epoch", self.epoch)?,
+            freshness_ms: milliseconds("--freshness", self.freshness)?,
+            tick_ms: milliseconds("--tick", self.tick)?,
+            heartbeat_ms: milliseconds("--heartbeat", self.heartbeat)?,
+            election_min_ms: milliseconds("--election-min", self.election_min)?,
+            election_max_ms: milliseconds("--election-max", self.election_max)?,
+            v_default_ms: milliseconds("--v-default", self.v_default)?,
+            v_max_ms: milliseconds("--v-max", self.v_max)?,
+        })
+    }
+}
+
+fn seconds(what: &str, span: Option<Span>) -> Result<Option<u64>, Failure> {
+    span.map(|span| span.whole_seconds(what)).transpose()
+}
+
+fn milliseconds(what: &str, span: Option<Span>) -> Result<Option<u64>, Failure> {
+    span.map(|span| span.milliseconds(what)).transpose()
+}
+
+/// Spans as they are typed.
+#[derive(Serialize)]
+struct SettingsView {
+    trust_domain: String,
+    issuer_url: String,
+    ttl_default: String,
+    ttl_cap: String,
+    leeway: String,
+    jwks_max_age: String,
+    epoch: String,
+    freshness: String,
+    tick: String,
+    heartbeat: String,
+    election_min: String,
+    election_max: String,
+    v_default: String,
+    v_max: String,
+    w: String,
+    rotation_lead: String,
+    issuer_expiry: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed: Option<CommittedView>,
+}
+
+/// By the names under which they are set.
+const COLUMNS: [Column; 19] = [
+    ("trust domain", "/trust_domain"),
+    ("issuer-url", "/issuer_url"),
+    ("ttl", "/ttl_default"),
+    ("ttl-cap", "/ttl_cap"),
+    ("leeway", "/leeway"),
+    ("jwks-max-age", "/jwks_max_age"),
+    ("epoch", "/epoch"),
+    ("freshness", "/freshness"),
+    ("tick", "/tick"),
+    ("heartbeat", "/heartbeat"),
+    ("election-min", "/election_min"),
+    ("election-max", "/election_max"),
+    ("v-default", "/v_default"),
+    ("v-max", "/v_max"),
+    ("no older state is served after", "/w"),
+    ("a new issuer signs after", "/rotation_lead"),
+    ("a closed issuer expires after", "/issuer_expiry"),
+    ("state", "/committed/state"),
+    ("consistency token", "/committed/consistency_token"),
+];
+
+#[derive(Serialize)]
+struct RuleView {
+    setting: String,
+    holds: bool,
+    arithmetic: String,
+}
+
+const RULE_COLUMNS: [Column; 3] = [
+    ("setting", "/setting"),
+    ("holds", "/holds"),
+    ("arithmetic", "/arithmetic"),
+];
+
+impl SettingsView {
+    fn of(
+        settings: Option<v1::Settings>,
+        spans: Option<v1::Spans>,
+        committed: Option<CommittedView>,
+    ) -> Result<Self, Failure> {
+        let settings = settings.ok_or_else(|| Failure::unexpected("settings"))?;
+        let spans = spans.ok_or_else(|| Failure::unexpected("spans"))?;
+        Ok(Self {
+            trust_domain: settings.trust_domain,
+            issuer_url: settings.issuer_url,
+            ttl_default: seconds_told(settings.ttl_default_s),
+            ttl_cap: seconds_told(settings.ttl_cap_s),
+            leeway: seconds_told(settings.leeway_s),
+            jwks_max_age: seconds_told(settings.jwks_max_age_s),
+            epoch: seconds_told(settings.epoch_s),
+            freshness: milliseconds_told(settings.freshness_ms),
+            tick: milliseconds_told(settings.tick_ms),
+            heartbeat: milliseconds_told(settings.heartbeat_ms),
+            election_min: milliseconds_told(settings.election_min_ms),
+            election_max: milliseconds_told(settings.election_max_ms),
+            v_default: milliseconds_told(settings.v_default_ms),
+            v_max: milliseconds_told(settings.v_max_ms),
+            w: milliseconds_told(spans.w_ms),
+            rotation_lead: milliseconds_told(spans.rotation_lead_ms),
+            issuer_expiry: milliseconds_told(spans.issuer_expiry_ms),
+            committed,
+        })
+    }
+}
+
+fn seconds_told(seconds: u64) -> String {
+    Span(Duration::from_secs(seconds)).to_string()
+}
+
+fn milliseconds_told(milliseconds: u64) -> String {
+    Span(Duration::from_millis(milliseconds)).to_string()
+}
+
+impl SettingsCommand {
+    pub async fn run(&self, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::Show(args) => show(args, output).await,
+            Self::Explain(args) => explain(args, output).await,
+            Self::Set(args) => set(args, output).await,
+        }
+    }
+}
+
+async fn show(args: &ShowArgs, output: Output) -> Result<(), Failure> {
+    let request = v1::GetSettingsRequest {
+        min_revision: args.read.min_revision(),
+    };
+    let found: v1::GetSettingsResponse = args
+        .cluster
+        .client()?
+        .call(Idempotence::Repeatable, |channel| {
+            let request = request.clone();
+            async move { SettingsServiceClient::new(channel).get(request).await }
+        })
+        .await?;
+    let view = SettingsView::of(found.settings, found.spans, None)?;
+    output.record(&view, &COLUMNS)
+}
+
+async fn explain(args: &ExplainArgs, output: Output) -> Result<(), Failure> {
+    let request = v1::ExplainSettingsRequest {
+        min_revision: args.read.min_revision(),
+        change: Some(args.change.change()?),
+    };
+    let explained: v1::ExplainSettingsResponse = args
+        .cluster
+        .client()?
+        .call(Idempotence::Repeatable, |channel| {
+            let request = request.clone();
+            async move { SettingsServiceClient::new(channel).explain(request).await }
+        })
+        .await?;
+    let rules = explained.rules.into_iter().map(|rule| RuleView {
+        setting: rule.setting,
+        holds: rule.holds,
+        arithmetic: rule.arithmetic,
+    });
+    output.list(&rules.collect::<Vec<_>>(), &RULE_COLUMNS)
+}
+
+async fn set(args: &SetArgs, output: Output) -> Result<(), Failure> {
+    let order = args.order.order()?;
+    let request = v1::SetSettingsRequest {
+        meta: order.meta(),
+        change: Some(args.change.change()?),
+    };
+    let changed: v1::SetSettingsResponse = order
+        .send(&args.cluster.client()?, |channel| {
+            let request = request.clone();
+            async move { SettingsServiceClient::new(channel).set(request).await }
+        })
+        .await?;
+    let committed = CommittedView::of(changed.committed)?;
+    let view = SettingsView::of(changed.settings, changed.spans, Some(committed))?;
+    output.record(&view, &COLUMNS)
+}

@@ -1,0 +1,99 @@
+//! `HistoryService`: who asked for what.
+
+use std::sync::Arc;
+
+use chancery_consensus::{HistoryEntry, HistoryQuery};
+use chancery_credential::{NodeNumber, Revision};
+use chancery_wire::v1::{self, history_service_server::HistoryService};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Desk, parse};
+use crate::caller::refuse;
+
+/// The service over a node's desk.
+pub(crate) struct Histories(pub(crate) Arc<Desk>);
+
+#[tonic::async_trait]
+impl HistoryService for Histories {
+    /// Answered even by a node that cannot prove itself fresh: what is told is past.
+    async fn list(
+        &self,
+        request: Request<v1::ListHistoryRequest>,
+    ) -> Result<Response<v1::ListHistoryResponse>, Status> {
+        let message = request.into_inner();
+        let query = query(&message)?;
+        self.0.at_least(&message.min_revision).await?;
+        let revision = self.0.consensus.view().revision();
+        let page = self.0.consensus.history(query).await.map_err(|error| {
+            refuse(
+                Code::Unavailable,
+                "HISTORY_UNREADABLE",
+                format!("this node's history cannot be read: {error}"),
+                "ask another node; an operator has to look at this one",
+            )
+        })?;
+        Ok(Response::new(v1::ListHistoryResponse {
+            consistency_token: self.0.token_for(revision),
+            entries: page.entries.iter().map(entry).collect(),
+            next_page_token: page
+                .next
+                .map(|revision| revision.0.to_string())
+                .unwrap_or_default(),
+        }))
+    }
+}
+
+fn query(message: &v1::ListHistoryRequest) -> Result<HistoryQuery, Status> {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let before = match message.page_token.as_str() {
+        "" => None,
+        token => {
+            let why = "it is not one that this service gave";
+            let revision = token
+                .parse()
+                .map_err(|_| parse::invalid("page_token", why))?;
+            Some(Revision(revision))
+        }
+    };
+    Ok(HistoryQuery {
+        actor: given(&message.actor),
+        about: given(&message.about),
+        via: (message.via != 0).then_some(NodeNumber(message.via)),
+        command: given(&message.command),
+        since_ms: message.since_ms,
+        until_ms: (message.until_ms != 0).then_some(message.until_ms),
+        before,
+        most: parse::page_size(message.page_size)?,
+    })
+}
+
+fn entry(entry: &HistoryEntry) -> v1::HistoryEntry {
+    let HistoryEntry {
+        revision,
+        log_time_ms,
+        command,
+        meta,
+        verdict,
+        decided_at,
+    } = entry;
+    let rejection = verdict.as_ref().err();
+    v1::HistoryEntry {
+        revision: revision.0,
+        log_time_ms: *log_time_ms,
+        actor: meta.actor.to_string(),
+        key_thumbprint: meta.key.map(|key| key.to_string()).unwrap_or_default(),
+        via: meta.via.0,
+        request_id: Some(v1::RequestId {
+            time_ms: meta.request.time_ms,
+            random: meta.request.random.to_vec(),
+        }),
+        reason: meta.reason.clone(),
+        command: command.name().to_owned(),
+        about: command.about(),
+        details: command.details(),
+        done: verdict.is_ok(),
+        rejection: rejection.map(|it| it.code().to_owned()).unwrap_or_default(),
+        rejection_message: rejection.map(ToString::to_string).unwrap_or_default(),
+        decided_at: decided_at.0,
+    }
+}
