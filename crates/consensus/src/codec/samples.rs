@@ -7,13 +7,14 @@ use chancery_authority::{
     GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
     OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
     RequestKey, RequestRecord, Roles, Row, ServiceRecord, ServiceSpec, Settings, Stamp, Stamped,
+    WhenBehind,
 };
 use chancery_credential::{
     Audience, Ed25519PublicKey, EpochNumber, Grant, GrantSetName, IssuerNumber, KeyThumbprint,
     Lineage, NodeNumber, OwnerName, PeerPublicKey, PeerSigningKey, PrincipalName, Revision,
     SigningKey, SpiffeId, Subject, TokenId,
 };
-use proptest::{collection::vec, option, prelude::*, strategy::Union};
+use proptest::{collection::vec, option, prelude::*, sample, strategy::Union};
 
 fn revision() -> impl Strategy<Value = Revision> {
     any::<u64>().prop_map(Revision)
@@ -119,7 +120,8 @@ fn lineage() -> impl Strategy<Value = Lineage> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (any::<[u64; 13]>(), text()).prop_map(|(numbers, issuer_url)| {
+    let when_behind = sample::select(WhenBehind::ALL.to_vec());
+    (any::<[u64; 13]>(), text(), when_behind).prop_map(|(numbers, issuer_url, when_behind)| {
         let mut settings = Settings::new("example.org".parse().unwrap(), issuer_url);
         let places = [
             &mut settings.freshness_ms,
@@ -139,6 +141,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         for (place, number) in places.into_iter().zip(numbers) {
             *place = number;
         }
+        settings.records_when_behind = when_behind;
         settings
     })
 }

@@ -1,6 +1,6 @@
 //! The replicated settings.
 
-use chancery_authority::Settings;
+use chancery_authority::{Settings, WhenBehind};
 use chancery_wire::log as pb;
 
 use super::{
@@ -26,6 +26,7 @@ pub(super) fn settings(settings: &Settings) -> pb::Settings {
         ttl_cap_s,
         jwks_max_age_s,
         epoch_s,
+        records_when_behind,
     } = settings;
     pb::Settings {
         trust_domain: text(trust_domain),
@@ -43,6 +44,7 @@ pub(super) fn settings(settings: &Settings) -> pb::Settings {
         ttl_cap_s: *ttl_cap_s,
         jwks_max_age_s: *jwks_max_age_s,
         epoch_s: *epoch_s,
+        records_when_behind: when_behind(*records_when_behind).into(),
     }
 }
 
@@ -63,5 +65,23 @@ pub(super) fn read_settings(settings: &pb::Settings) -> Result<Settings, Undecod
         ttl_cap_s: settings.ttl_cap_s,
         jwks_max_age_s: settings.jwks_max_age_s,
         epoch_s: settings.epoch_s,
+        records_when_behind: read_when_behind(settings.records_when_behind())?,
     })
+}
+
+fn when_behind(setting: WhenBehind) -> pb::RecordsWhenBehind {
+    match setting {
+        WhenBehind::Refuse => pb::RecordsWhenBehind::Refuse,
+        WhenBehind::Drop => pb::RecordsWhenBehind::Drop,
+    }
+}
+
+fn read_when_behind(setting: pb::RecordsWhenBehind) -> Result<WhenBehind, Undecodable> {
+    match setting {
+        pb::RecordsWhenBehind::Refuse => Ok(WhenBehind::Refuse),
+        pb::RecordsWhenBehind::Drop => Ok(WhenBehind::Drop),
+        pb::RecordsWhenBehind::Unspecified => {
+            Err(Undecodable::Unknown("what is done when records are behind"))
+        }
+    }
 }
