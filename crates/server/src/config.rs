@@ -9,6 +9,8 @@ use std::{
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::records::RecordLimits;
+
 /// Why a configuration cannot be used. The operator's to mend.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -70,6 +72,9 @@ pub struct Config {
     /// How long a stopping node lets calls under way finish, seconds, up to 300.
     #[serde(default = "default_drain_seconds")]
     pub drain_seconds: u64,
+    /// How much is kept of the records of mints.
+    #[serde(default)]
+    pub records: RecordLimits,
 }
 
 fn default_api_threads() -> usize {
@@ -121,6 +126,9 @@ impl Config {
             "100 to 10000000",
         )?;
         within("drain_seconds", self.drain_seconds, 0, 300, "at most 300")?;
+        for (key, value, least, most, expected) in self.records.bounds() {
+            within(key, value, least, most, expected)?;
+        }
         if !self.admin_listen.ip().is_loopback() {
             return Err(ConfigError::AdminNotLoopback(self.admin_listen));
         }
@@ -168,6 +176,22 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_refused() {
         assert!(toml::from_str::<Config>(&format!("{MINIMAL}\napi_thread = 3")).is_err());
+    }
+
+    #[test]
+    fn the_limits_of_records_hold_together() {
+        let written = format!("{MINIMAL}\n[records]\nsegment_bytes = 1048576");
+        let mut config: Config = toml::from_str(&written).unwrap();
+        assert_eq!(config.records.waiting, RecordLimits::default().waiting);
+        config.validate().unwrap();
+        config.records.keep_bytes = 3 << 20;
+        let refused = config.validate().unwrap_err().to_string();
+        assert!(
+            refused.starts_with("`records.keep_bytes` is 3145728"),
+            "{refused}"
+        );
+        let misspelt = format!("{MINIMAL}\n[records]\nsegment_byte = 1");
+        assert!(toml::from_str::<Config>(&misspelt).is_err());
     }
 
     #[test]
