@@ -9,6 +9,7 @@ mod node;
 mod operator;
 mod owner;
 mod principal;
+mod records;
 mod serve;
 mod service;
 mod token;
@@ -61,6 +62,9 @@ pub enum Command {
     /// Signing keys: show, rotate, revoke
     #[command(subcommand)]
     Epoch(epoch::EpochCommand),
+    /// What was minted, from a node's own files: verify, find
+    #[command(subcommand)]
+    Records(records::RecordsCommand),
     /// Show every change of what is in force, as it happens
     Watch(watch::WatchArgs),
     /// Show who the cluster takes you for
@@ -84,6 +88,7 @@ impl Command {
             Self::Resume(args) => verb::resume(args, output).await,
             Self::Revoke(args) => verb::revoke_held(args, output).await,
             Self::Epoch(command) => command.run(output).await,
+            Self::Records(command) => command.run(output),
             Self::Watch(args) => watch::run(args, output).await,
             Self::Whoami(args) => whoami::run(args, output).await,
         }
