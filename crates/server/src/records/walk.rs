@@ -88,17 +88,18 @@ pub(super) fn walk(directory: &Path, visitor: &mut dyn Visitor) -> io::Result<Wa
             walk.note_missing(before + 1, segment);
         }
         before = Some(segment);
-        // Rotated while it was read: go on with what came after.
         let follows = segment_path(directory, segment + 1).exists();
-        if follows {
-            segments.insert(segment + 1);
-        }
         let next = follows.then_some(segment + 1);
-        if walk.segment(segment, next, visitor)?.is_break() {
-            return Ok(walk.walked);
-        }
-        if segment_path(directory, segment + 1).exists() {
-            segments.insert(segment + 1);
+        match walk.segment(segment, next, visitor)? {
+            ControlFlow::Break(()) => return Ok(walk.walked),
+            // It was being written when it was read: what was read then is what there
+            // was.
+            ControlFlow::Continue(Some(Standing::Open { .. })) => {}
+            // It was closed since it was listed: go on with what came after.
+            ControlFlow::Continue(_) if segment_path(directory, segment + 1).exists() => {
+                segments.insert(segment + 1);
+            }
+            ControlFlow::Continue(_) => {}
         }
     }
     walk.judge_missing();
@@ -161,25 +162,26 @@ impl Walk<'_> {
         }
     }
 
+    /// Reads a segment; gives how it ends, when that shows.
     fn segment(
         &mut self,
         segment: u64,
         next: Option<u64>,
         visitor: &mut dyn Visitor,
-    ) -> io::Result<ControlFlow<()>> {
+    ) -> io::Result<ControlFlow<(), Option<Standing>>> {
         let opening = match Opening::read(self.directory, segment) {
             Ok(opening) => opening,
             // Let go since it was listed.
             Err(Unopened::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 self.missing.push((segment, segment));
                 self.former = None;
-                return Ok(ControlFlow::Continue(()));
+                return Ok(ControlFlow::Continue(None));
             }
             Err(Unopened::Io(error)) => return Err(error),
             Err(Unopened::Damaged(why)) => {
                 self.damage(segment, 0, why);
                 self.former = None;
-                return Ok(ControlFlow::Continue(()));
+                return Ok(ControlFlow::Continue(None));
             }
         };
         let next = next.and_then(|next| Opening::read(self.directory, next).ok());
@@ -187,7 +189,7 @@ impl Walk<'_> {
         let next_header = next.as_ref().map(|next| &next.header);
         if !visitor.wants(&opening.header, next_header) {
             self.former = None;
-            return Ok(ControlFlow::Continue(()));
+            return Ok(ControlFlow::Continue(None));
         }
         self.read(segment, next.as_ref(), visitor)
     }
@@ -231,14 +233,14 @@ impl Walk<'_> {
         segment: u64,
         next: Option<&Opening>,
         visitor: &mut dyn Visitor,
-    ) -> io::Result<ControlFlow<()>> {
+    ) -> io::Result<ControlFlow<(), Option<Standing>>> {
         let length = next.map_or(u64::MAX, |next| next.header.former.length);
         let mut reader = match SegmentReader::open(self.directory, segment, length) {
             Ok(reader) => reader,
             Err(Unopened::Io(error)) => return Err(error),
             Err(Unopened::Damaged(why)) => {
                 self.damage(segment, 0, why);
-                return Ok(ControlFlow::Continue(()));
+                return Ok(ControlFlow::Continue(None));
             }
         };
         let wrong = loop {
@@ -261,7 +263,7 @@ impl Walk<'_> {
             self.former = Some((reader.end(), records));
         }
         visitor.ended(&reader, standing);
-        Ok(ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(Some(standing)))
     }
 
     /// How a segment ends; `wrong` is why it could not be read to its end.

@@ -164,17 +164,12 @@ impl<D: Disk> Writer<D> {
         if let Some(done) = self.syncer.poll() {
             self.note_sync(done)?;
         }
-        self.finish_segment()?;
+        if self.finish_segment()? == Some(Ending::Stopped) {
+            return Ok(Pass::Finished);
+        }
         self.begin_segment(begun.0)?;
         self.write()?;
-        if self
-            .segment
-            .as_ref()
-            .is_some_and(|segment| segment.tail.is_full())
-        {
-            self.sync();
-            return Ok(Pass::Idle);
-        }
+        self.make_room_to_write_again()?;
         let drained = self.drain(begun.0);
         self.write()?;
         if drained {
@@ -184,8 +179,7 @@ impl<D: Disk> Writer<D> {
             if let Some(segment) = self.segment.as_mut() {
                 segment.close(ending, begun.0);
             }
-            self.finish_segment()?;
-            if ending == Ending::Stopped {
+            if self.finish_segment()? == Some(Ending::Stopped) {
                 return Ok(Pass::Finished);
             }
             self.begin_segment(begun.0)?;
@@ -249,25 +243,35 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Has a segment that was closed survive the loss of power, before the next one
-    /// follows from it.
-    fn finish_segment(&mut self) -> io::Result<()> {
-        let is_closed = |segment: &Segment| segment.ending().is_some();
-        if !self.segment.as_ref().is_some_and(is_closed) {
+    /// No more is kept for writing it again than there is room for.
+    fn make_room_to_write_again(&mut self) -> io::Result<()> {
+        let is_full = |segment: &Segment| segment.tail.is_full();
+        if !self.segment.as_ref().is_some_and(is_full) {
             return Ok(());
         }
+        self.sync();
+        let slow = "the disk does not come to the end of a sync";
+        Err(io::Error::new(io::ErrorKind::TimedOut, slow))
+    }
+
+    /// Has a segment that was closed survive the loss of power, before the next one
+    /// follows from it. Gives how it ended.
+    fn finish_segment(&mut self) -> io::Result<Option<Ending>> {
+        let ending = |segment: &Segment| segment.ending();
+        let Some(ending) = self.segment.as_ref().and_then(ending) else {
+            return Ok(None);
+        };
         if let Some(done) = self.syncer.wait() {
             self.note_sync(done)?;
         }
         self.write()?;
-        let Some(segment) = self.segment.as_ref() else {
-            return Ok(());
-        };
-        let up_to = segment.tail.written();
-        let done = segment.file.sync().map(|()| up_to);
-        self.note_sync(done)?;
+        if let Some(segment) = self.segment.as_ref() {
+            let up_to = segment.tail.written();
+            let done = segment.file.sync().map(|()| up_to);
+            self.note_sync(done)?;
+        }
         let Some(segment) = self.segment.take() else {
-            return Ok(());
+            return Ok(None);
         };
         self.kept.push_back(Ended {
             segment: segment.number(),
@@ -280,7 +284,7 @@ impl<D: Disk> Writer<D> {
             records_before: segment.records(),
             gap: None,
         };
-        Ok(())
+        Ok(Some(ending))
     }
 
     fn begin_segment(&mut self, now_ms: u64) -> io::Result<()> {

@@ -169,6 +169,14 @@ fn mint(recorder: &Recorder, agent: u64, count: u64) -> Vec<TokenId> {
     ids
 }
 
+/// Hands over in batches that are small beside a segment.
+fn mint_slowly(recorder: &Recorder, agent: u64, count: u64) {
+    for _ in 0..count / 100 {
+        mint(recorder, agent, 100);
+        until("the lanes were empty", || recorder.waiting() == 0);
+    }
+}
+
 /// Takes no more, and waits until everything is written.
 fn close(records: Records) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

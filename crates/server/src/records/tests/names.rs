@@ -123,7 +123,7 @@ fn every_segment_can_be_read_alone() {
         ..RecordLimits::default()
     });
     let records = desk.start(1, 1);
-    mint(records.recorder(), 8, 3_000);
+    mint_slowly(records.recorder(), 8, 3_000);
     close(records);
     let segments = desk.verify().segments;
     assert!(segments.len() > 2);
