@@ -201,6 +201,9 @@ impl Details {
         if let Some(url) = &change.issuer_url {
             self.say("issuer_url", url);
         }
+        if let Some(what) = &change.records_when_behind {
+            self.say("records_when_behind", what);
+        }
         for (name, number) in change.numbers() {
             if let Some(number) = number {
                 self.say(name, number);

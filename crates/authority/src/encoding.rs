@@ -15,7 +15,7 @@ use crate::record::{
     RequestKey, RequestRecord, ServiceRecord,
 };
 use crate::row::Row;
-use crate::settings::Settings;
+use crate::settings::{Settings, WhenBehind};
 use crate::stamped::Actor;
 
 /// The canonical bytes of a row, its table and key included.
@@ -151,6 +151,10 @@ impl Bytes {
         ] {
             self.u64(number);
         }
+        self.u8(match settings.records_when_behind {
+            WhenBehind::Refuse => 1,
+            WhenBehind::Drop => 2,
+        });
     }
 
     fn grants(&mut self, grants: &[Grant]) {

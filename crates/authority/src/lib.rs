@@ -61,7 +61,7 @@ pub use record::{
 pub use rejection::{Kind, Reason, Rejection};
 pub use role::{Role, Roles};
 pub use row::{Row, RowKey, Table};
-pub use settings::Settings;
+pub use settings::{NoWhenBehind, Settings, WhenBehind};
 pub use settings_change::SettingsChange;
 pub use stamped::{Actor, Meta, RequestId, Stamp, Stamped};
 pub use state::State;

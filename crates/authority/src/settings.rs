@@ -1,6 +1,8 @@
 //! The settings that safety rests on. They are replicated and changed by command
 //! only; what is local to a node stands in its own file.
 
+use std::{fmt, str::FromStr};
+
 use chancery_credential::TrustDomain;
 
 /// The replicated settings. [`check`](Self::check) is the one place where they
@@ -41,6 +43,54 @@ pub struct Settings {
     pub jwks_max_age_s: u64,
     /// How long an epoch lasts before the next one is opened.
     pub epoch_s: u64,
+    /// What a node does that cannot write its records as fast as it mints.
+    pub records_when_behind: WhenBehind,
+}
+
+/// What becomes of a mint whose record finds no room, because its node cannot
+/// write as fast as it mints, or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// It is refused: no token without a record.
+    #[default]
+    Refuse,
+    /// The token is given; the record is dropped and counted, and the count is
+    /// recorded as a gap.
+    Drop,
+}
+
+impl WhenBehind {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Refuse, Self::Drop];
+
+    /// `refuse` or `drop`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+impl fmt::Display for WhenBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Neither `refuse` nor `drop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected `refuse` or `drop`")]
+pub struct NoWhenBehind;
+
+impl FromStr for WhenBehind {
+    type Err = NoWhenBehind;
+
+    fn from_str(text: &str) -> Result<Self, NoWhenBehind> {
+        let named = |what: &Self| what.as_str() == text;
+        Self::ALL.into_iter().find(named).ok_or(NoWhenBehind)
+    }
 }
 
 impl Settings {
@@ -63,6 +113,7 @@ impl Settings {
             ttl_cap_s: 900,
             jwks_max_age_s: 60,
             epoch_s: 3_600,
+            records_when_behind: WhenBehind::Refuse,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A change of the settings: what is to be another, and nothing else, so that two
 //! operators who change different settings do not undo each other.
 
-use crate::settings::Settings;
+use crate::settings::{Settings, WhenBehind};
 
 /// The settings to change. The trust domain and ρ stay for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct SettingsChange {
     pub jwks_max_age_s: Option<u64>,
     /// See [`Settings::epoch_s`].
     pub epoch_s: Option<u64>,
+    /// See [`Settings::records_when_behind`].
+    pub records_when_behind: Option<WhenBehind>,
 }
 
 impl SettingsChange {
@@ -60,6 +62,7 @@ impl SettingsChange {
             ttl_cap_s,
             jwks_max_age_s,
             epoch_s,
+            records_when_behind,
         } = self;
         Settings {
             trust_domain: present.trust_domain.clone(),
@@ -79,6 +82,7 @@ impl SettingsChange {
             ttl_cap_s: ttl_cap_s.unwrap_or(present.ttl_cap_s),
             jwks_max_age_s: jwks_max_age_s.unwrap_or(present.jwks_max_age_s),
             epoch_s: epoch_s.unwrap_or(present.epoch_s),
+            records_when_behind: records_when_behind.unwrap_or(present.records_when_behind),
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use chancery_authority::{Command, Reason, Settings, SettingsChange};
+use chancery_authority::{Command, Reason, Settings, SettingsChange, WhenBehind};
 use proptest::prelude::*;
 use support::{World, settings};
 
@@ -217,4 +217,26 @@ proptest! {
             prop_assert!(v <= v_max);
         }
     }
+}
+
+#[test]
+fn what_becomes_of_mints_without_a_record_is_part_of_the_state() {
+    let mut world = World::born();
+    assert_eq!(settings().records_when_behind, WhenBehind::Refuse);
+    let mut digests = Vec::new();
+    for when_behind in WhenBehind::ALL {
+        let change = SettingsChange {
+            records_when_behind: Some(when_behind),
+            ..SettingsChange::default()
+        };
+        let mut other = World::born();
+        other.must("root", Command::SetSettings(change.clone()));
+        digests.push(other.state.digest());
+        world.must("root", Command::SetSettings(change));
+        let published = world.consumers.directory.settings().unwrap();
+        assert_eq!(published.records_when_behind, when_behind);
+        assert_eq!(when_behind.as_str().parse(), Ok(when_behind));
+    }
+    assert_ne!(digests[0], digests[1]);
+    assert!("maybe".parse::<WhenBehind>().is_err());
 }

@@ -52,6 +52,10 @@ async fn ready(State(admin): State<Admin>) -> Response {
             health.settling,
             "settling: its issuer is younger than the rotation lead",
         ),
+        (
+            health.records_behind,
+            "records behind: what was minted is not in the file yet",
+        ),
         (health.draining, "draining"),
     ]
     .into_iter()

@@ -9,6 +9,8 @@ use std::{
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::records::RecordLimits;
+
 /// Why a configuration cannot be used. The operator's to mend.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -77,6 +79,9 @@ pub struct Config {
     /// How long a stopping node lets calls under way finish, seconds, up to 300.
     #[serde(default = "default_drain_seconds")]
     pub drain_seconds: u64,
+    /// How much is kept of the records of mints.
+    #[serde(default)]
+    pub records: RecordLimits,
 }
 
 fn default_api_threads() -> usize {
@@ -138,6 +143,9 @@ impl Config {
         within("history_mib", self.history_mib, 1, 65_536, "1 to 65536")?;
         within("history_days", self.history_days, 1, 3_660, "1 to 3660")?;
         within("drain_seconds", self.drain_seconds, 0, 300, "at most 300")?;
+        for (key, value, least, most, expected) in self.records.bounds() {
+            within(key, value, least, most, expected)?;
+        }
         if !self.admin_listen.ip().is_loopback() {
             return Err(ConfigError::AdminNotLoopback(self.admin_listen));
         }
@@ -185,6 +193,22 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_refused() {
         assert!(toml::from_str::<Config>(&format!("{MINIMAL}\napi_thread = 3")).is_err());
+    }
+
+    #[test]
+    fn the_limits_of_records_hold_together() {
+        let written = format!("{MINIMAL}\n[records]\nsegment_bytes = 1048576");
+        let mut config: Config = toml::from_str(&written).unwrap();
+        assert_eq!(config.records.waiting, RecordLimits::default().waiting);
+        config.validate().unwrap();
+        config.records.keep_bytes = 3 << 20;
+        let refused = config.validate().unwrap_err().to_string();
+        assert!(
+            refused.starts_with("`records.keep_bytes` is 3145728"),
+            "{refused}"
+        );
+        let misspelt = format!("{MINIMAL}\n[records]\nsegment_byte = 1");
+        assert!(toml::from_str::<Config>(&misspelt).is_err());
     }
 
     #[test]

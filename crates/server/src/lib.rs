@@ -14,6 +14,7 @@
 //! - [`serve_drawing`]: the same, with seeds of signing keys that the caller drew.
 //! - [`admission`]: how a node comes to be one.
 //! - [`caller`], [`listener`], [`tls`]: the edge.
+//! - [`records`]: what was minted; for auditors, over files alone.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod listener;
 mod metrics;
 mod minting;
 mod node;
+pub mod records;
 mod registry;
 mod routes;
 mod service;

@@ -28,6 +28,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
         "Tokens judged whose revision no proof reached: forged, or of another cluster."
     );
     describe_edge();
+    describe_records();
     describe_gauge!(
         "chancery_freshness_age_seconds",
         Unit::Seconds,
@@ -40,6 +41,30 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     describe_gauge!("chancery_agents", "Agents registered.");
     describe_gauge!("chancery_ready", "1 while new callers should come here.");
     Ok(handle)
+}
+
+fn describe_records() {
+    describe_counter!(
+        "chancery_records_written_total",
+        "Records of mints that are in this node's files."
+    );
+    describe_counter!(
+        "chancery_records_bytes_total",
+        Unit::Bytes,
+        "Bytes written of records of mints."
+    );
+    describe_counter!(
+        "chancery_records_dropped_total",
+        "Records of mints that found no room; the files count them as gaps."
+    );
+    describe_gauge!(
+        "chancery_records_waiting",
+        "Records of mints that wait to be written."
+    );
+    describe_gauge!(
+        "chancery_records_behind",
+        "1 while records of mints are not in the file in time."
+    );
 }
 
 fn describe_edge() {
@@ -93,10 +118,9 @@ impl Gauges {
             .read_state(|state| (state.issuers().count(), state.agent_count()));
         gauge!("chancery_issuers").set(issuers as f64);
         gauge!("chancery_agents").set(agents as f64);
-        gauge!("chancery_ready").set(if self.status.health().ready() {
-            1.0
-        } else {
-            0.0
-        });
+        let health = self.status.health();
+        gauge!("chancery_ready").set(if health.ready() { 1.0 } else { 0.0 });
+        gauge!("chancery_records_waiting").set(self.status.records.waiting() as f64);
+        gauge!("chancery_records_behind").set(if health.records_behind { 1.0 } else { 0.0 });
     }
 }

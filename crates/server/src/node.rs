@@ -3,7 +3,8 @@
 //! ```text
 //! keys, admission ─► runtimes ─► consensus ─► birth (the first node, once)
 //!                                    └─► issuers, keeper, listener, admin
-//! stop ─► not ready ─► listener drains ─► issuer wiped and retired ─► consensus
+//! stop ─► not ready ─► listener drains ─► records closed ─► issuer wiped and retired
+//!      ─► consensus
 //! ```
 
 use std::{
@@ -33,6 +34,7 @@ use crate::{
     listener::{Limits, Listener},
     metrics::{self, Gauges, MetricsError},
     minting::Minter,
+    records::{self, Author, RECORDS_DIRECTORY, Records, RecordsError},
     registry::{self, Principals},
     routes::{self, ReflectionError},
     service::{Desk, Snapshots},
@@ -41,6 +43,8 @@ use crate::{
     tls,
 };
 
+/// How long the last records may take to be written: the writer gives up before.
+const LAST_RECORDS: Duration = Duration::from_secs(6);
 /// How long stopping may take after the listener has drained.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -84,6 +88,9 @@ pub enum ServeError {
         /// What it said.
         source: io::Error,
     },
+    /// Mints cannot be recorded.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
     /// Metrics cannot be recorded.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -108,6 +115,7 @@ impl ServeError {
             Self::Birth(_)
             | Self::Listen { .. }
             | Self::System { .. }
+            | Self::Records(_)
             | Self::Metrics(_)
             | Self::Fatal(_) => false,
         }
@@ -245,6 +253,7 @@ struct Running {
     listener: TaskTracker,
     issuer: TaskTracker,
     rest: TaskTracker,
+    records: Records,
 }
 
 impl Running {
@@ -256,20 +265,24 @@ impl Running {
         consensus: &Consensus,
         Threads { raft, api }: &Threads,
     ) -> Result<Self, ServeError> {
+        let deserted = CancellationToken::new();
+        let records = keep_records(config, process, consensus, &deserted)?;
         let running = Self {
             draining: Draining::default(),
             stop_listener: CancellationToken::new(),
             stop_issuer: CancellationToken::new(),
             stop_rest: CancellationToken::new(),
-            deserted: CancellationToken::new(),
+            deserted,
             listener: TaskTracker::new(),
             issuer: TaskTracker::new(),
             rest: TaskTracker::new(),
+            records,
         };
         let signer = Arc::new(Signer::default());
         let status = NodeStatus {
             consensus: consensus.clone(),
             signer: signer.clone(),
+            records: running.records.recorder().clone(),
             draining: running.draining.clone(),
         };
         let identity = tls::ServerIdentity::load(installed.server_identity_files())?;
@@ -286,6 +299,7 @@ impl Running {
                 view: consensus.view().clone(),
                 directory: consensus.directory().clone(),
                 signer: signer.clone(),
+                records: running.records.recorder().clone(),
                 clock: SystemClock,
             },
             status: status.clone(),
@@ -376,12 +390,13 @@ impl Running {
     }
 
     /// Stops in the order in which nothing is lost: new callers go elsewhere,
-    /// calls under way finish, then the key is wiped.
+    /// calls under way finish and their records are written, then the key is wiped.
     async fn drain(self) {
         self.draining.begin();
         self.stop_listener.cancel();
         self.listener.close();
         self.listener.wait().await;
+        let _ = tokio::time::timeout(LAST_RECORDS, self.records.close()).await;
         self.stop_issuer.cancel();
         self.issuer.close();
         let _ = tokio::time::timeout(LAST_WORDS, self.issuer.wait()).await;
@@ -389,6 +404,37 @@ impl Running {
         self.rest.close();
         let _ = tokio::time::timeout(LAST_WORDS, self.rest.wait()).await;
     }
+}
+
+/// Before anybody is served. The issuers of a former process of this node are those
+/// that the state still knows.
+fn keep_records(
+    config: &Config,
+    process: u64,
+    consensus: &Consensus,
+    deserted: &CancellationToken,
+) -> Result<Records, RecordsError> {
+    let node = consensus.node();
+    let author = Author {
+        node,
+        lineage: consensus.view().lineage(),
+        process,
+    };
+    let issuers_of = |former: u64| {
+        consensus.read_state(|state| {
+            let issuers = state.issuers_of(node);
+            let of_former = issuers.filter(|issuer| issuer.process == former);
+            of_former.map(|issuer| issuer.number).collect()
+        })
+    };
+    records::start(
+        &config.data_dir.join(RECORDS_DIRECTORY),
+        &config.records,
+        config.api_threads,
+        author,
+        &issuers_of,
+        deserted.clone().drop_guard(),
+    )
 }
 
 async fn bind_public(
@@ -412,6 +458,7 @@ async fn bind_public(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::RecordLimits;
 
     #[tokio::test]
     async fn nobody_is_served_by_a_configuration_that_was_made_by_hand_and_is_out_of_bounds() {
@@ -426,6 +473,7 @@ mod tests {
             history_mib: 1,
             history_days: 1,
             drain_seconds: 0,
+            records: RecordLimits::default(),
         };
         let outcome = serve(config, std::future::pending()).await;
         assert!(

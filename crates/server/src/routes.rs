@@ -156,6 +156,7 @@ mod tests {
             fresh: true,
             issuer: Some(IssuerNumber(1)),
             settling: true,
+            records_behind: false,
             draining: false,
         };
         let said = |health, wanted: &str| {
@@ -173,6 +174,12 @@ mod tests {
             ..settling
         };
         assert_eq!(said(settled, SETTLED), ServingStatus::Serving);
+        let behind = Health {
+            records_behind: true,
+            ..settled
+        };
+        assert_eq!(said(behind, ""), ServingStatus::Serving);
+        assert_eq!(said(behind, SETTLED), ServingStatus::NotServing);
         let stale = Health {
             fresh: false,
             ..settled

@@ -10,6 +10,7 @@ use crate::{
     clock::SystemClock,
     issuance::{ActiveIssuer, Signer},
     node::Draining,
+    records::Recorder,
 };
 
 /// Reads the node's health.
@@ -17,6 +18,7 @@ use crate::{
 pub(crate) struct NodeStatus {
     pub(crate) consensus: Consensus,
     pub(crate) signer: Arc<Signer>,
+    pub(crate) records: Arc<Recorder>,
     pub(crate) draining: Draining,
 }
 
@@ -30,6 +32,8 @@ pub(crate) struct Health {
     /// The issuer is younger than the rotation lead: verifiers that know keys
     /// only by a cached JWKS may not know it yet.
     pub(crate) settling: bool,
+    /// Its records of mints are not in the file in time.
+    pub(crate) records_behind: bool,
     pub(crate) draining: bool,
 }
 
@@ -41,7 +45,7 @@ impl Health {
 
     /// Whether new callers should come here.
     pub(crate) const fn ready(self) -> bool {
-        self.serving() && !self.settling
+        self.serving() && !self.settling && !self.records_behind
     }
 }
 
@@ -57,6 +61,7 @@ impl NodeStatus {
             fresh,
             settling: active.as_ref().is_some_and(|issuer| self.settles(issuer)),
             issuer: active.map(|issuer| issuer.number),
+            records_behind: self.records.is_behind(SystemClock::boot()),
             draining: self.draining.is_draining(),
         }
     }

@@ -77,6 +77,10 @@ pub struct SettingsArgs {
     /// How far a token's `iat` may lie ahead of a verifier's clock [default: 2s]
     #[arg(long, value_name = "SPAN")]
     leeway: Option<Span>,
+    /// What a node does that cannot write its records of mints as fast as it mints [default:
+    /// refuse]
+    #[arg(long, value_name = "refuse|drop")]
+    records_when_behind: Option<String>,
 }
 
 impl SettingsArgs {
@@ -103,6 +107,9 @@ impl SettingsArgs {
             if let Some(span) = given {
                 *seconds = span.whole_seconds(flag)?;
             }
+        }
+        if let Some(what) = &self.records_when_behind {
+            settings.records_when_behind.clone_from(what);
         }
         settings.checked()?;
         Ok(settings)

@@ -10,6 +10,7 @@ mod node;
 mod operator;
 mod owner;
 mod principal;
+mod records;
 mod serve;
 mod service;
 mod settings;
@@ -68,6 +69,9 @@ pub enum Command {
     Settings(settings::SettingsCommand),
     /// Who asked for what, through whom, why, and what became of it
     History(history::HistoryArgs),
+    /// What was minted, from a node's own files: verify, find
+    #[command(subcommand)]
+    Records(records::RecordsCommand),
     /// Show every change of what is in force, as it happens
     Watch(watch::WatchArgs),
     /// Show who the cluster takes you for
@@ -93,6 +97,7 @@ impl Command {
             Self::Epoch(command) => command.run(output).await,
             Self::Settings(command) => command.run(output).await,
             Self::History(args) => history::run(args, output).await,
+            Self::Records(command) => command.run(output),
             Self::Watch(args) => watch::run(args, output).await,
             Self::Whoami(args) => whoami::run(args, output).await,
         }

@@ -6,7 +6,7 @@ use chancery_client::{
     Idempotence,
     v1::{self, settings_service_client::SettingsServiceClient},
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
@@ -104,12 +104,28 @@ struct ChangeArgs {
     /// Greatest V that a verifier may ask for
     #[arg(long = "v-max", value_name = "SPAN")]
     v_max: Option<Span>,
+    /// What a node does that cannot write its records of mints as fast as it mints
+    #[arg(long, value_enum)]
+    records_when_behind: Option<WhenBehind>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WhenBehind {
+    /// Refuse to mint: no token without a record
+    Refuse,
+    /// Mint, and record how many records were dropped
+    Drop,
 }
 
 impl ChangeArgs {
     fn change(&self) -> Result<v1::SettingsChange, Failure> {
+        let behind = self.records_when_behind.map(|what| match what {
+            WhenBehind::Refuse => v1::RecordsWhenBehind::Refuse,
+            WhenBehind::Drop => v1::RecordsWhenBehind::Drop,
+        });
         Ok(v1::SettingsChange {
             issuer_url: self.issuer_url.clone(),
+            records_when_behind: behind.map(Into::into),
             ttl_default_s: seconds("--ttl", self.ttl_default)?,
             ttl_cap_s: seconds("--ttl-cap", self.ttl_cap)?,
             leeway_s: seconds("--leeway", self.leeway)?,
@@ -151,6 +167,7 @@ struct SettingsView {
     election_max: String,
     v_default: String,
     v_max: String,
+    records_when_behind: &'static str,
     w: String,
     rotation_lead: String,
     issuer_expiry: String,
@@ -159,7 +176,7 @@ struct SettingsView {
 }
 
 /// By the names under which they are set.
-const COLUMNS: [Column; 19] = [
+const COLUMNS: [Column; 20] = [
     ("trust domain", "/trust_domain"),
     ("issuer-url", "/issuer_url"),
     ("ttl", "/ttl_default"),
@@ -174,6 +191,7 @@ const COLUMNS: [Column; 19] = [
     ("election-max", "/election_max"),
     ("v-default", "/v_default"),
     ("v-max", "/v_max"),
+    ("records-when-behind", "/records_when_behind"),
     ("no older state is served after", "/w"),
     ("a new issuer signs after", "/rotation_lead"),
     ("a closed issuer expires after", "/issuer_expiry"),
@@ -202,6 +220,11 @@ impl SettingsView {
     ) -> Result<Self, Failure> {
         let settings = settings.ok_or_else(|| Failure::unexpected("settings"))?;
         let spans = spans.ok_or_else(|| Failure::unexpected("spans"))?;
+        let when_behind = match settings.records_when_behind() {
+            v1::RecordsWhenBehind::Refuse => "refuse",
+            v1::RecordsWhenBehind::Drop => "drop",
+            v1::RecordsWhenBehind::Unspecified => "?",
+        };
         Ok(Self {
             trust_domain: settings.trust_domain,
             issuer_url: settings.issuer_url,
@@ -217,6 +240,7 @@ impl SettingsView {
             election_max: milliseconds_told(settings.election_max_ms),
             v_default: milliseconds_told(settings.v_default_ms),
             v_max: milliseconds_told(settings.v_max_ms),
+            records_when_behind: when_behind,
             w: milliseconds_told(spans.w_ms),
             rotation_lead: milliseconds_told(spans.rotation_lead_ms),
             issuer_expiry: milliseconds_told(spans.issuer_expiry_ms),

@@ -166,7 +166,7 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
                 peer_key: read_peer_key(&it.peer_key)?,
             },
             Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
-            Kind::SetSettings(it) => Command::SetSettings(read_settings_change(it)),
+            Kind::SetSettings(it) => Command::SetSettings(read_settings_change(it)?),
             Kind::ExpireRegistrations(_) => Command::ExpireRegistrations,
             Kind::CompareState(it) => Command::CompareState {
                 at: Revision(it.at),

@@ -7,14 +7,14 @@ use chancery_authority::{
     GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
     OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
     RequestKey, RequestRecord, Roles, Row, ServiceRecord, ServiceSpec, Settings, SettingsChange,
-    Stamp, Stamped,
+    Stamp, Stamped, WhenBehind,
 };
 use chancery_credential::{
     Audience, Ed25519PublicKey, EpochNumber, Grant, GrantSetName, IssuerNumber, KeyThumbprint,
     Lineage, NodeNumber, OwnerName, PeerPublicKey, PeerSigningKey, PrincipalName, Revision,
     SigningKey, SpiffeId, Subject, TokenId,
 };
-use proptest::{collection::vec, option, prelude::*, strategy::Union};
+use proptest::{collection::vec, option, prelude::*, sample, strategy::Union};
 
 fn revision() -> impl Strategy<Value = Revision> {
     any::<u64>().prop_map(Revision)
@@ -120,7 +120,8 @@ fn lineage() -> impl Strategy<Value = Lineage> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (any::<[u64; 13]>(), text()).prop_map(|(numbers, issuer_url)| {
+    let when_behind = sample::select(WhenBehind::ALL.to_vec());
+    (any::<[u64; 13]>(), text(), when_behind).prop_map(|(numbers, issuer_url, when_behind)| {
         let mut settings = Settings::new("example.org".parse().unwrap(), issuer_url);
         let places = [
             &mut settings.freshness_ms,
@@ -140,13 +141,15 @@ fn settings() -> impl Strategy<Value = Settings> {
         for (place, number) in places.into_iter().zip(numbers) {
             *place = number;
         }
+        settings.records_when_behind = when_behind;
         settings
     })
 }
 
 fn settings_change() -> impl Strategy<Value = SettingsChange> {
     let numbers = proptest::array::uniform12(option::of(any::<u64>()));
-    (numbers, option::of(text())).prop_map(|(numbers, issuer_url)| {
+    let when_behind = option::of(sample::select(WhenBehind::ALL.to_vec()));
+    (numbers, option::of(text()), when_behind).prop_map(|(numbers, issuer_url, when_behind)| {
         let [
             freshness_ms,
             tick_ms,
@@ -175,6 +178,7 @@ fn settings_change() -> impl Strategy<Value = SettingsChange> {
             ttl_cap_s,
             jwks_max_age_s,
             epoch_s,
+            records_when_behind: when_behind,
         }
     })
 }

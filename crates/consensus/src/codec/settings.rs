@@ -1,6 +1,6 @@
 //! The replicated settings.
 
-use chancery_authority::{Settings, SettingsChange};
+use chancery_authority::{Settings, SettingsChange, WhenBehind};
 use chancery_wire::log as pb;
 
 use super::{
@@ -26,6 +26,7 @@ pub(super) fn settings(settings: &Settings) -> pb::Settings {
         ttl_cap_s,
         jwks_max_age_s,
         epoch_s,
+        records_when_behind,
     } = settings;
     pb::Settings {
         trust_domain: text(trust_domain),
@@ -43,6 +44,7 @@ pub(super) fn settings(settings: &Settings) -> pb::Settings {
         ttl_cap_s: *ttl_cap_s,
         jwks_max_age_s: *jwks_max_age_s,
         epoch_s: *epoch_s,
+        records_when_behind: when_behind(*records_when_behind).into(),
     }
 }
 
@@ -63,6 +65,7 @@ pub(super) fn read_settings(settings: &pb::Settings) -> Result<Settings, Undecod
         ttl_cap_s: settings.ttl_cap_s,
         jwks_max_age_s: settings.jwks_max_age_s,
         epoch_s: settings.epoch_s,
+        records_when_behind: read_when_behind(settings.records_when_behind())?,
     })
 }
 
@@ -81,6 +84,7 @@ pub(super) fn settings_change(change: &SettingsChange) -> pb::SettingsChange {
         ttl_cap_s,
         jwks_max_age_s,
         epoch_s,
+        records_when_behind,
     } = change;
     pb::SettingsChange {
         issuer_url: issuer_url.clone(),
@@ -96,11 +100,17 @@ pub(super) fn settings_change(change: &SettingsChange) -> pb::SettingsChange {
         ttl_cap_s: *ttl_cap_s,
         jwks_max_age_s: *jwks_max_age_s,
         epoch_s: *epoch_s,
+        records_when_behind: records_when_behind.map(|it| when_behind(it).into()),
     }
 }
 
-pub(super) fn read_settings_change(change: &pb::SettingsChange) -> SettingsChange {
-    SettingsChange {
+pub(super) fn read_settings_change(
+    change: &pb::SettingsChange,
+) -> Result<SettingsChange, Undecodable> {
+    let behind = change
+        .records_when_behind
+        .map(|_| change.records_when_behind());
+    Ok(SettingsChange {
         issuer_url: change.issuer_url.clone(),
         freshness_ms: change.freshness_ms,
         tick_ms: change.tick_ms,
@@ -114,5 +124,23 @@ pub(super) fn read_settings_change(change: &pb::SettingsChange) -> SettingsChang
         ttl_cap_s: change.ttl_cap_s,
         jwks_max_age_s: change.jwks_max_age_s,
         epoch_s: change.epoch_s,
+        records_when_behind: behind.map(read_when_behind).transpose()?,
+    })
+}
+
+fn when_behind(setting: WhenBehind) -> pb::RecordsWhenBehind {
+    match setting {
+        WhenBehind::Refuse => pb::RecordsWhenBehind::Refuse,
+        WhenBehind::Drop => pb::RecordsWhenBehind::Drop,
+    }
+}
+
+fn read_when_behind(setting: pb::RecordsWhenBehind) -> Result<WhenBehind, Undecodable> {
+    match setting {
+        pb::RecordsWhenBehind::Refuse => Ok(WhenBehind::Refuse),
+        pb::RecordsWhenBehind::Drop => Ok(WhenBehind::Drop),
+        pb::RecordsWhenBehind::Unspecified => {
+            Err(Undecodable::Unknown("what is done when records are behind"))
+        }
     }
 }

@@ -77,6 +77,8 @@ pub struct BirthSettings {
     pub ttl_cap_s: u64,
     pub jwks_max_age_s: u64,
     pub epoch_s: u64,
+    /// `refuse` or `drop`.
+    pub records_when_behind: String,
 }
 
 impl BirthSettings {
@@ -108,6 +110,7 @@ impl BirthSettings {
             ttl_cap_s: settings.ttl_cap_s,
             jwks_max_age_s: settings.jwks_max_age_s,
             epoch_s: settings.epoch_s,
+            records_when_behind: settings.records_when_behind.to_string(),
         }
     }
 
@@ -120,6 +123,10 @@ impl BirthSettings {
             .trust_domain
             .parse()
             .map_err(|error| AdmissionError::Settings(format!("trust_domain: {error}")))?;
+        let records_when_behind = self
+            .records_when_behind
+            .parse()
+            .map_err(|error| AdmissionError::Settings(format!("records_when_behind: {error}")))?;
         let settings = Settings {
             trust_domain,
             issuer_url: self.issuer_url.clone(),
@@ -136,6 +143,7 @@ impl BirthSettings {
             ttl_cap_s: self.ttl_cap_s,
             jwks_max_age_s: self.jwks_max_age_s,
             epoch_s: self.epoch_s,
+            records_when_behind,
         };
         settings.check().map_err(|broken| {
             let broken: Vec<_> = broken.iter().map(ToString::to_string).collect();
@@ -226,7 +234,8 @@ mod tests {
 
     #[test]
     fn the_file_form_loses_no_setting() {
-        let settings = BirthSettings::new("example.org", "https://issuer.example.org").unwrap();
+        let mut settings = BirthSettings::new("example.org", "https://issuer.example.org").unwrap();
+        settings.records_when_behind = "drop".to_owned();
         assert_eq!(BirthSettings::of(&settings.checked().unwrap()), settings);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chancery_authority::{AgentEntry, Directory, Principal};
+use chancery_authority::{AgentEntry, Directory, Principal, WhenBehind};
 use chancery_credential::{
     CertificateThumbprint, Claims, KeyThumbprint, Revision, SpiffeId, TokenId,
 };
@@ -10,7 +10,10 @@ use chancery_revocation::{Clock, Serving, Stale, View};
 use thiserror::Error;
 
 use super::authorise::{MintRefusal, Wanted, authorise};
-use crate::issuance::{ActiveIssuer, Signer};
+use crate::{
+    issuance::{ActiveIssuer, Signer},
+    records::{Issued, Recorder, Unrecorded},
+};
 
 /// Why there is no token.
 #[derive(Debug, Error)]
@@ -30,6 +33,9 @@ pub(crate) enum MintError {
     /// The system gave no entropy.
     #[error("the system gave no entropy: {0}")]
     Entropy(String),
+    /// It would leave no record.
+    #[error(transparent)]
+    Unrecorded(#[from] Unrecorded),
     /// The token would exceed its bounds.
     #[error("the token cannot be encoded: {0}")]
     Encoding(String),
@@ -50,11 +56,19 @@ pub(crate) struct MintedToken {
     pub(crate) revision: Revision,
 }
 
+/// A token that was signed and may not be given yet.
+struct Signed {
+    token: String,
+    claims: Claims,
+    when_behind: WhenBehind,
+}
+
 /// Mints from this node's own state.
 pub(crate) struct Minter<C> {
     pub(crate) view: Arc<View>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) signer: Arc<Signer>,
+    pub(crate) records: Arc<Recorder>,
     pub(crate) clock: C,
 }
 
@@ -70,19 +84,30 @@ impl<C: Clock> Minter<C> {
     /// Mints for `bearer`, in the order that [`View::answer`] keeps. A revocation
     /// that races with a mint therefore leaves a token whose `rev` is older than
     /// it: dead on arrival, never one that outlives it.
+    ///
+    /// Its record is handed over last, when nothing can fail any more: no token is
+    /// given without one, and none is recorded that was not to be given.
     pub(crate) fn mint(
         &self,
         bearer: Bearer<'_>,
         wanted: &Wanted,
     ) -> Result<MintedToken, MintError> {
         let read = |serving: &Serving| self.sign(serving, bearer, wanted);
-        let ((token, claims), current) = self.view.answer(&self.clock, read)?;
-        Ok(MintedToken {
+        let (signed, current) = self.view.answer(&self.clock, read)?;
+        let Signed {
+            token,
+            claims,
+            when_behind,
+        } = signed;
+        let minted = MintedToken {
             token,
             id: claims.jti,
             expires_at: claims.exp,
             revision: current.revision,
-        })
+        };
+        self.records
+            .record(Issued::new(claims, bearer.key), when_behind)?;
+        Ok(minted)
     }
 
     fn sign(
@@ -90,11 +115,15 @@ impl<C: Clock> Minter<C> {
         serving: &Serving,
         bearer: Bearer<'_>,
         wanted: &Wanted,
-    ) -> Result<(String, Claims), MintError> {
+    ) -> Result<Signed, MintError> {
         let rev = serving.view_revision();
         let issuer = self.issuer(rev)?;
         let agent = self.agent(bearer)?;
         let settings = self.directory.settings().ok_or(MintError::Stale)?;
+        let when_behind = settings.records_when_behind;
+        if when_behind == WhenBehind::Refuse && self.records.is_full() {
+            return Err(Unrecorded::Full.into());
+        }
         let now = self.clock.now().wall.max(serving.time());
         let allowed = authorise(wanted, &agent, &self.directory, &settings, now)?;
         let claims = Claims {
@@ -117,7 +146,11 @@ impl<C: Clock> Minter<C> {
             .key
             .token(&claims)
             .map_err(|error| MintError::Encoding(error.to_string()))?;
-        Ok((token, claims))
+        Ok(Signed {
+            token,
+            claims,
+            when_behind,
+        })
     }
 
     /// A process signs only from a state that holds its issuer, and holds it open:

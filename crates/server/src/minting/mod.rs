@@ -2,8 +2,8 @@
 //! no forwarding, no database.
 //!
 //! - [`authorise`]: what the request may have. Pure.
-//! - [`Minter`]: the order in which a mint looks at the node's state, and the
-//!   signature.
+//! - [`Minter`]: the order in which a mint looks at the node's state, the signature,
+//!   and the record.
 
 mod authorise;
 mod minter;

@@ -4,13 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chancery_authority::Command;
+use chancery_authority::{Command, SettingsChange, WhenBehind};
 use chancery_credential::{CertificateThumbprint, SpiffeId, Subject};
 use chancery_revocation::{BootTime, Expectations, Limits, Now, Proof, Reason, Verdict, judge};
 
 use super::{Bearer, MintError, Minter, Wanted, authorise::MintRefusal};
 use crate::{
     issuance::{ActiveIssuer, Signer},
+    records::Recorder,
     story::{NOW_MS, Story, agent, grant, key},
 };
 
@@ -19,6 +20,8 @@ const NOW: Now = Now {
     boot: BootTime(1_000_000_000),
 };
 const FRESH: Duration = Duration::from_secs(2);
+/// Records that can wait; none is written here.
+const ROOM: usize = 16;
 const LEDGER: &str = "https://ledger.example/v1";
 
 /// A node with an issuer, just proved fresh, and one agent.
@@ -54,6 +57,7 @@ impl Node {
             view: story.view.clone(),
             directory: story.directory.clone(),
             signer,
+            records: Arc::new(Recorder::new(1, ROOM, NOW.boot)),
             clock: NOW,
         };
         Self {
@@ -229,4 +233,38 @@ fn a_node_that_is_not_fresh_gives_no_token_away() {
     };
     let refused = node.mint(&wanted(LEDGER, "ledger:read")).unwrap_err();
     assert!(matches!(refused, MintError::Stale), "{refused}");
+}
+
+#[test]
+fn no_token_is_given_without_a_record_of_it_unless_the_cluster_says_so() {
+    let mut node = Node::new();
+    let wanted = wanted(LEDGER, "ledger:read");
+    for _ in 0..ROOM {
+        node.mint(&wanted).unwrap();
+    }
+    let refused = node.mint(&wanted).unwrap_err();
+    assert!(matches!(refused, MintError::Unrecorded(_)), "{refused}");
+    assert_eq!(node.minter.records.waiting(), ROOM);
+
+    node.story.order(Command::SetSettings(SettingsChange {
+        records_when_behind: Some(WhenBehind::Drop),
+        ..SettingsChange::default()
+    }));
+    node.mint(&wanted).unwrap();
+    assert_eq!(node.minter.records.waiting(), ROOM, "it was dropped");
+}
+
+/// What is refused after the signature leaves no record either.
+#[test]
+fn what_was_not_given_was_not_recorded() {
+    let mut node = Node::new();
+    let wanted = wanted(LEDGER, "ledger:read");
+    node.mint(&wanted).unwrap();
+    assert_eq!(node.minter.records.waiting(), 1);
+    node.minter.clock = Now {
+        boot: NOW.boot.plus(FRESH),
+        ..NOW
+    };
+    node.mint(&wanted).unwrap_err();
+    assert_eq!(node.minter.records.waiting(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chancery_authority::{Command, Inequality, Settings, SettingsChange};
+use chancery_authority::{Command, Inequality, Settings, SettingsChange, WhenBehind};
 use chancery_wire::v1::{self, settings_service_server::SettingsService};
 use tonic::{Request, Response, Status};
 
@@ -34,7 +34,7 @@ impl SettingsService for SettingsDesk {
         let message = request.into_inner();
         self.0.at_least(&message.min_revision).await?;
         let (present, consistency_token) = self.present()?;
-        let settings = change(message.change.unwrap_or_default()).made_to(&present);
+        let settings = change(message.change.unwrap_or_default())?.made_to(&present);
         Ok(Response::new(v1::ExplainSettingsResponse {
             consistency_token,
             settings: Some(told(&settings)),
@@ -49,7 +49,7 @@ impl SettingsService for SettingsDesk {
     ) -> Result<Response<v1::SetSettingsResponse>, Status> {
         let (caller, mut message) = split(request)?;
         let meta = message.meta.take();
-        let change = change(parse::required("change", message.change)?);
+        let change = change(parse::required("change", message.change)?)?;
         if change.is_empty() {
             return Err(parse::invalid("change", "it changes nothing"));
         }
@@ -91,6 +91,7 @@ fn told(settings: &Settings) -> v1::Settings {
         ttl_cap_s,
         jwks_max_age_s,
         epoch_s,
+        records_when_behind,
     } = settings;
     v1::Settings {
         trust_domain: trust_domain.to_string(),
@@ -108,10 +109,19 @@ fn told(settings: &Settings) -> v1::Settings {
         ttl_cap_s: *ttl_cap_s,
         jwks_max_age_s: *jwks_max_age_s,
         epoch_s: *epoch_s,
+        records_when_behind: match records_when_behind {
+            WhenBehind::Refuse => v1::RecordsWhenBehind::Refuse,
+            WhenBehind::Drop => v1::RecordsWhenBehind::Drop,
+        }
+        .into(),
     }
 }
 
-fn change(message: v1::SettingsChange) -> SettingsChange {
+fn change(message: v1::SettingsChange) -> Result<SettingsChange, Status> {
+    let behind = message
+        .records_when_behind
+        .map(|_| when_behind(message.records_when_behind()))
+        .transpose()?;
     let v1::SettingsChange {
         issuer_url,
         freshness_ms,
@@ -126,8 +136,9 @@ fn change(message: v1::SettingsChange) -> SettingsChange {
         ttl_cap_s,
         jwks_max_age_s,
         epoch_s,
+        records_when_behind: _,
     } = message;
-    SettingsChange {
+    Ok(SettingsChange {
         issuer_url,
         freshness_ms,
         tick_ms,
@@ -141,6 +152,18 @@ fn change(message: v1::SettingsChange) -> SettingsChange {
         ttl_cap_s,
         jwks_max_age_s,
         epoch_s,
+        records_when_behind: behind,
+    })
+}
+
+fn when_behind(what: v1::RecordsWhenBehind) -> Result<WhenBehind, Status> {
+    match what {
+        v1::RecordsWhenBehind::Refuse => Ok(WhenBehind::Refuse),
+        v1::RecordsWhenBehind::Drop => Ok(WhenBehind::Drop),
+        v1::RecordsWhenBehind::Unspecified => Err(parse::invalid(
+            "change.records_when_behind",
+            "it is none that this node knows",
+        )),
     }
 }
 

@@ -254,6 +254,12 @@ fn mint_refusal(error: &MintError) -> Status {
             message,
             "ask another node; this one signs once its issuer is open",
         ),
+        MintError::Unrecorded(_) => refuse(
+            Code::Unavailable,
+            "AUDIT_BEHIND",
+            message,
+            "ask another node; this one mints again once its records can be written",
+        ),
         MintError::Entropy(_) => {
             refuse(Code::Unavailable, "NO_ENTROPY", message, "ask another node")
         }
@@ -279,6 +285,20 @@ fn certificate(bytes: &[u8]) -> Result<Option<CertificateThumbprint>, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Unrecorded;
+
+    #[test]
+    fn who_is_refused_for_want_of_a_record_is_sent_to_another_node() {
+        for why in [Unrecorded::Full, Unrecorded::Closed] {
+            let refusal = refusal(&mint_refusal(&why.into()));
+            assert_eq!(refusal.code, i32::from(Code::Unavailable));
+            assert_eq!(refusal.reason, "AUDIT_BEHIND");
+            assert!(
+                refusal.remedy.starts_with("ask another node"),
+                "{refusal:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_refusal_of_a_stream_says_as_much_as_a_status() {

@@ -1,0 +1,107 @@
+//! The first frame of a segment: whose it is, and what it follows.
+
+use bytes::{Buf, BufMut, TryGetError};
+use chancery_credential::{Lineage, NodeNumber};
+
+use super::{Unreadable, frame::Hash};
+
+const MAGIC: [u8; 8] = *b"CHANCREC";
+const VERSION: u32 = 1;
+
+/// Where the former segment ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::records) struct Former {
+    /// Of its last frame; zeros when there is none.
+    pub(in crate::records) hash: Hash,
+    /// How many of its bytes count. What stands behind them was torn.
+    pub(in crate::records) length: u64,
+}
+
+/// What a segment begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::records) struct SegmentHeader {
+    /// Counts from 1 without a hole.
+    pub(in crate::records) segment: u64,
+    /// Whose records they are.
+    pub(in crate::records) node: NodeNumber,
+    /// Of the cluster when the process started.
+    pub(in crate::records) lineage: Lineage,
+    /// Tells the processes of a node apart.
+    pub(in crate::records) process: u64,
+    /// When it was begun, milliseconds since the Unix epoch.
+    pub(in crate::records) begun_ms: u64,
+    /// Where the chain stood.
+    pub(in crate::records) former: Former,
+    /// What was handed over before this is in former segments, milliseconds since
+    /// the Unix epoch; in the first of a process, when that started.
+    pub(in crate::records) as_of_ms: u64,
+    /// Records in all segments before this one.
+    pub(in crate::records) records_before: u64,
+    /// The most records that are handed over and not yet in the file.
+    pub(in crate::records) waiting_at_most: u64,
+}
+
+impl SegmentHeader {
+    pub(in crate::records) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        out.put_slice(&MAGIC);
+        out.put_u32(VERSION);
+        out.put_u64(self.segment);
+        out.put_u64(self.node.0);
+        out.put_u64(self.lineage.generation);
+        out.put_u64(self.lineage.random);
+        out.put_u64(self.process);
+        out.put_u64(self.begun_ms);
+        out.put_slice(&self.former.hash);
+        out.put_u64(self.former.length);
+        out.put_u64(self.as_of_ms);
+        out.put_u64(self.records_before);
+        out.put_u64(self.waiting_at_most);
+        out
+    }
+
+    /// # Errors
+    /// [`Unreadable`].
+    pub(in crate::records) fn decode(mut payload: &[u8]) -> Result<Self, Unreadable> {
+        let input = &mut payload;
+        let mut magic = [0; 8];
+        if input.try_copy_to_slice(&mut magic).is_err() || magic != MAGIC {
+            return Err(Unreadable::Magic);
+        }
+        let too_short = |_: TryGetError| Unreadable::Length("a header");
+        let version = input.try_get_u32().map_err(too_short)?;
+        if version != VERSION {
+            return Err(Unreadable::Version(version));
+        }
+        let header = Self::read(input).map_err(too_short)?;
+        if input.is_empty() {
+            Ok(header)
+        } else {
+            Err(Unreadable::Length("a header"))
+        }
+    }
+
+    fn read(input: &mut &[u8]) -> Result<Self, TryGetError> {
+        let mut hash = [0; 32];
+        Ok(Self {
+            segment: input.try_get_u64()?,
+            node: NodeNumber(input.try_get_u64()?),
+            lineage: Lineage {
+                generation: input.try_get_u64()?,
+                random: input.try_get_u64()?,
+            },
+            process: input.try_get_u64()?,
+            begun_ms: input.try_get_u64()?,
+            former: Former {
+                hash: {
+                    input.try_copy_to_slice(&mut hash)?;
+                    hash
+                },
+                length: input.try_get_u64()?,
+            },
+            as_of_ms: input.try_get_u64()?,
+            records_before: input.try_get_u64()?,
+            waiting_at_most: input.try_get_u64()?,
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! The hand-over: from any thread that mints to the one that writes.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::Thread,
+    time::Duration,
+};
+
+use chancery_authority::WhenBehind;
+use chancery_revocation::BootTime;
+use thiserror::Error;
+
+use super::{
+    Issued,
+    lanes::{Lane, thread_number},
+};
+
+/// Records are behind when what was handed over this long ago is not in the file.
+/// P8 has them there ten times as soon; a machine that is busy for a moment is not
+/// taken from its callers.
+const BEHIND_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a token is not given: it would leave no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Unrecorded {
+    /// Everything that may wait does, and the cluster's setting is `refuse`.
+    #[error("this node cannot write its records of mints as fast as it mints, or not at all")]
+    Full,
+    /// The node is stopping.
+    #[error("this node is stopping, and records no more mints")]
+    Closed,
+}
+
+/// Takes records. Bounded; hands over without a lock and without a system call.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    lanes: Box<[Lane]>,
+    closed: AtomicBool,
+    /// What was handed over before this moment of CLOCK_BOOTTIME is in the file,
+    /// nanoseconds.
+    written_up_to: AtomicU64,
+    writer: OnceLock<Thread>,
+}
+
+impl Recorder {
+    /// A lane for each thread that mints, with room for `waiting` records in all.
+    pub(crate) fn new(threads: usize, waiting: usize, now: BootTime) -> Self {
+        let threads = threads.clamp(1, 256);
+        let each = waiting.div_ceil(threads);
+        Self {
+            lanes: (0..threads).map(|_| Lane::with_room_for(each)).collect(),
+            closed: AtomicBool::new(false),
+            written_up_to: AtomicU64::new(now.0),
+            writer: OnceLock::new(),
+        }
+    }
+
+    /// Takes the record of a token that is about to be given. Not before this has
+    /// succeeded may it leave.
+    ///
+    /// # Errors
+    /// [`Unrecorded`]: then the token must not be given. Nothing was recorded.
+    pub(crate) fn record(&self, issued: Issued, when_behind: WhenBehind) -> Result<(), Unrecorded> {
+        let number = thread_number();
+        let Some(own) = self.lanes.get(number % self.lanes.len().max(1)) else {
+            return Err(Unrecorded::Full);
+        };
+        let _giving = own.enter();
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Unrecorded::Closed);
+        }
+        // The others are asked only when its own is full, and refused is only what
+        // finds all of them full.
+        let mut homeless = match own.push(issued) {
+            Ok(()) => return Ok(()),
+            Err(issued) => issued,
+        };
+        for lane in &self.lanes {
+            homeless = match lane.push(homeless) {
+                Ok(()) => return Ok(()),
+                Err(issued) => issued,
+            };
+        }
+        match when_behind {
+            WhenBehind::Refuse => Err(Unrecorded::Full),
+            WhenBehind::Drop => {
+                own.drop_one(homeless.id.issuer());
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a record would find no room now: to be asked before a signature is
+    /// made for nothing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lanes.iter().all(Lane::is_full)
+    }
+
+    /// Whether what was handed over a second ago is not in the file.
+    pub(crate) fn is_behind(&self, now: BootTime) -> bool {
+        let written = BootTime(self.written_up_to.load(Ordering::Acquire));
+        now.since(written).is_some_and(|age| age > BEHIND_AFTER)
+    }
+
+    /// Records that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lanes.iter().map(Lane::len).sum()
+    }
+
+    /// The most that can wait.
+    pub(crate) fn room(&self) -> usize {
+        self.lanes.iter().map(Lane::capacity).sum()
+    }
+
+    /// Takes no more records, and has the writer write what it has.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether nobody hands over any more. What was handed over before is in the
+    /// lanes.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_closed() && self.lanes.iter().all(Lane::is_quiet)
+    }
+
+    pub(super) fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Names the thread that writes: [`Recorder::close`] wakes it.
+    pub(super) fn written_by(&self, writer: Thread) {
+        let _ = self.writer.set(writer);
+    }
+
+    pub(super) fn set_written_up_to(&self, moment: BootTime) {
+        self.written_up_to.store(moment.0, Ordering::Release);
+    }
+}

@@ -1,0 +1,189 @@
+//! A disk that takes no more: what mints do then, and that nothing is lost when it
+//! does again.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    faulty_disk::{Faults, FaultyDisk},
+    *,
+};
+use crate::{
+    clock::SystemClock,
+    records::{Cause, disk::Directory, recover::Next, start::write_to},
+};
+
+const WAITING: u64 = 1_024;
+
+fn node_on(desk: &Desk, faults: &Arc<Faults>) -> Records {
+    let disk = FaultyDisk {
+        directory: Directory::open(desk.path()).unwrap(),
+        faults: faults.clone(),
+    };
+    let beginning = Next {
+        number: 1,
+        ..Next::default()
+    };
+    let now_ms = SystemClock::wall_ms();
+    write_to(
+        disk,
+        &desk.limits,
+        2,
+        author(1),
+        (beginning, Vec::new()),
+        now_ms,
+        (),
+    )
+    .unwrap()
+}
+
+fn desk() -> Desk {
+    Desk::with(RecordLimits {
+        waiting: WAITING,
+        ..RecordLimits::default()
+    })
+}
+
+fn is_behind(records: &Records) -> bool {
+    records.recorder().is_behind(SystemClock::boot())
+}
+
+/// Mints until there is no room. Gives how many were recorded.
+fn mint_until_refused(recorder: &Recorder) -> u64 {
+    let mut minted = 0;
+    while recorder
+        .record(issued(1, 1_000), WhenBehind::Refuse)
+        .is_ok()
+    {
+        minted += 1;
+    }
+    minted
+}
+
+#[test]
+fn a_full_disk_refuses_mints_and_loses_none() {
+    let (desk, faults) = (desk(), Faults::none());
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    let mut minted = mint(&recorder, 1, 50).len() as u64;
+    until("they were written", || {
+        fs::exists(desk.segment(1)).unwrap() && desk.verify().records == 50
+    });
+    assert!(!is_behind(&records));
+
+    // A frame is cut off within, and then nothing fits.
+    faults.room.store(333, Ordering::SeqCst);
+    minted += mint_until_refused(&recorder);
+    until("the node was behind", || is_behind(&records));
+    minted += mint_until_refused(&recorder);
+    assert_eq!(recorder.waiting(), recorder.room(), "what waits is bounded");
+    assert!(recorder.is_full());
+
+    faults.room.store(u64::MAX, Ordering::SeqCst);
+    until("it was not behind any more", || !is_behind(&records));
+    minted += mint(&recorder, 1, 50).len() as u64;
+    close(records);
+    let report = desk.verify();
+    assert_eq!((report.damage, report.gaps), (Vec::new(), Vec::new()));
+    assert_eq!(report.records, minted, "each token has its record");
+}
+
+#[test]
+fn a_full_disk_drops_records_and_counts_each() {
+    let (desk, faults) = (desk(), Faults::none());
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    faults.room.store(1_000, Ordering::SeqCst);
+    let mut minted = 0_u64;
+    for _ in 0..10 * WAITING {
+        recorder.record(issued(1, 1_000), WhenBehind::Drop).unwrap();
+        minted += 1;
+    }
+    until("the node was behind", || is_behind(&records));
+    faults.room.store(u64::MAX, Ordering::SeqCst);
+    until("it was not behind any more", || !is_behind(&records));
+    minted += mint(&recorder, 1, 50).len() as u64;
+    close(records);
+
+    let report = desk.verify();
+    assert_eq!(report.damage, []);
+    let dropped: u64 = report.gaps.iter().map(|(_, gap)| gap.records).sum();
+    assert!(dropped > 0);
+    assert_eq!(
+        report.records + dropped,
+        minted,
+        "each is there, or counted"
+    );
+    for (_, gap) in &report.gaps {
+        assert_eq!((gap.cause, gap.is_exact()), (Cause::Dropped, true));
+        assert_eq!(gap.issuers, [ISSUER]);
+    }
+}
+
+/// A disk that is full when the node starts, and when a segment ends.
+#[test]
+fn a_segment_that_cannot_be_begun_is_begun_later() {
+    let faults = Faults::none();
+    let desk = Desk::with(RecordLimits {
+        segment_bytes: 1,
+        ..desk().limits
+    });
+    faults.room.store(10, Ordering::SeqCst);
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    let mut minted = mint_until_refused(&recorder);
+    assert_eq!(minted, WAITING);
+    until("the node was behind", || is_behind(&records));
+    for _ in 0..3 {
+        faults.room.store(150_000, Ordering::SeqCst);
+        until("there was room again", || !recorder.is_full());
+        faults.room.store(0, Ordering::SeqCst);
+        minted += mint_until_refused(&recorder);
+        until("the node was behind", || is_behind(&records));
+    }
+    faults.room.store(u64::MAX, Ordering::SeqCst);
+    close(records);
+    let report = desk.verify();
+    assert_eq!((report.damage, report.gaps), (Vec::new(), Vec::new()));
+    assert_eq!(report.records, minted);
+    assert!(report.segments.len() > 1);
+}
+
+/// What a failed sync lost is written again.
+#[test]
+fn a_disk_that_forgets_what_it_did_not_sync_loses_nothing() {
+    let (desk, faults) = (desk(), Faults::none());
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    mint(&recorder, 1, 100);
+    faults.forgets.store(true, Ordering::SeqCst);
+    until("it forgot", || faults.forgot.load(Ordering::SeqCst) > 0);
+    mint(&recorder, 1, 100);
+    faults.forgets.store(false, Ordering::SeqCst);
+    close(records);
+    let report = desk.verify();
+    assert_eq!((report.damage, report.gaps), (Vec::new(), Vec::new()));
+    assert_eq!(report.records, 200);
+}
+
+/// A node on a full disk stops all the same; its next start says what is missing.
+#[test]
+fn a_stop_does_not_wait_for_ever_for_room() {
+    let (desk, faults) = (desk(), Faults::none());
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    mint(&recorder, 1, 10);
+    until("they were written", || {
+        fs::exists(desk.segment(1)).unwrap() && desk.verify().records == 10
+    });
+    faults.room.store(0, Ordering::SeqCst);
+    mint(&recorder, 1, 7);
+    close(records);
+    close(desk.start(2, 1));
+    let report = desk.verify();
+    assert_eq!((report.damage.len(), report.records), (0, 10));
+    let [(_, gap)] = &report.gaps[..] else {
+        panic!("{:?}", report.gaps);
+    };
+    assert_eq!((gap.cause, &gap.issuers[..]), (Cause::Crash, &[ISSUER][..]));
+    assert!(gap.records >= 7);
+}

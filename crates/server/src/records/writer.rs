@@ -1,0 +1,423 @@
+//! The thread that writes: from the lanes into the segments.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use metrics::counter;
+use tracing::{error, info, warn};
+
+use super::{
+    Cause, Gap, RecordLimits, Recorder,
+    disk::{Disk, Ended},
+    format::{Ending, SegmentHeader},
+    lanes::Lane,
+    recover::Next,
+    segment::{Beginning, Segment},
+    start::Author,
+    syncer::Syncer,
+};
+use crate::clock::SystemClock;
+
+/// How often the lanes are emptied; a fifth of what is promised.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often what was written is synced: so much is lost at most with the power.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How often the time is written while nothing is minted: so exactly a crash is
+/// bounded from below.
+const MARK_EVERY_MS: u64 = 1_000;
+/// A batch, and with it what is neither in a lane nor in the file, has at most so
+/// many records.
+pub(super) const BATCH_RECORDS: u64 = 4_096;
+/// And ends beyond so many bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// How often it is said that records are dropped.
+const SAY_DROPS_EVERY: Duration = Duration::from_secs(60);
+/// How long a stopping node tries to write what it has.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a look at the lanes came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// They were not emptied: look again at once.
+    More,
+    /// They were.
+    Idle,
+    /// Everything is written, and the chain is closed.
+    Finished,
+}
+
+/// Writes a node's records until the recorder is closed.
+pub(super) struct Writer<D> {
+    recorder: Arc<Recorder>,
+    disk: D,
+    limits: RecordLimits,
+    author: Author,
+    syncer: Syncer,
+    segment: Option<Segment>,
+    next: Next,
+    kept: VecDeque<Ended>,
+    /// What was handed over before this is in the segments, milliseconds since the
+    /// Unix epoch.
+    as_of_ms: u64,
+    /// When drops were last asked for, milliseconds since the Unix epoch.
+    drops_seen_ms: u64,
+    marked_ms: u64,
+    first_lane: usize,
+    synced: Instant,
+    /// The last sync failed, and none has succeeded since.
+    unsafe_since_sync: bool,
+    /// That nothing can be written was said.
+    outage: bool,
+    /// When it was last said that records are dropped.
+    drops_said: Option<Instant>,
+    /// Records and bytes that were counted.
+    counted: (u64, u64),
+}
+
+impl<D: Disk> Writer<D> {
+    pub(super) fn new(
+        recorder: Arc<Recorder>,
+        disk: D,
+        limits: RecordLimits,
+        author: Author,
+        (next, kept): (Next, Vec<Ended>),
+        started_ms: u64,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            recorder,
+            disk,
+            limits,
+            author,
+            syncer: Syncer::start()?,
+            segment: None,
+            counted: (next.records_before, 0),
+            next,
+            kept: kept.into(),
+            as_of_ms: started_ms,
+            drops_seen_ms: started_ms,
+            marked_ms: started_ms,
+            first_lane: 0,
+            synced: Instant::now(),
+            unsafe_since_sync: false,
+            outage: false,
+            drops_said: None,
+        })
+    }
+
+    /// Runs until the recorder is closed and everything is written; or until that
+    /// has failed for too long, and then the next start finds the chain unclosed.
+    pub(super) fn run(mut self) {
+        let mut give_up = None;
+        loop {
+            // Asked first: what was handed over before is in the lanes.
+            let last = self.recorder.is_quiet();
+            let pass = self.pass(last);
+            self.say(&pass);
+            match pass {
+                Ok(Pass::More) => continue,
+                Ok(Pass::Finished) => return,
+                Ok(Pass::Idle) | Err(_) => {}
+            }
+            if self.recorder.is_closed() {
+                let until = *give_up.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+                if Instant::now() >= until {
+                    error!(
+                        "not all records of mints could be written; the next start records a gap"
+                    );
+                    return;
+                }
+            }
+            thread::park_timeout(LOOK_EVERY);
+        }
+    }
+
+    /// One failure is said once, and so is that it is over.
+    fn say(&mut self, pass: &io::Result<Pass>) {
+        match pass {
+            Err(error) if !self.outage => {
+                self.outage = true;
+                error!(
+                    %error,
+                    waiting_at_most = self.recorder.room(),
+                    "records of mints cannot be written: once so many wait, mints are refused \
+                     (AUDIT_BEHIND) or not recorded, as the cluster's `records_when_behind` says; \
+                     make room, or mend the disk"
+                );
+            }
+            Ok(_) if self.outage && !self.unsafe_since_sync => {
+                self.outage = false;
+                info!("records of mints are written again");
+            }
+            _ => {}
+        }
+    }
+
+    /// One look at the lanes. After an error nothing is lost: the next pass goes on
+    /// where this one failed, and takes nothing new before it has.
+    fn pass(&mut self, last: bool) -> io::Result<Pass> {
+        let begun = (SystemClock::wall_ms(), SystemClock::boot());
+        if let Some(done) = self.syncer.poll() {
+            self.note_sync(done)?;
+        }
+        if self.finish_segment()? == Some(Ending::Stopped) {
+            return Ok(Pass::Finished);
+        }
+        self.begin_segment(begun.0)?;
+        self.write()?;
+        self.make_room_to_write_again()?;
+        let drained = self.drain(begun.0);
+        self.write()?;
+        if drained {
+            self.recorder.set_written_up_to(begun.1);
+        }
+        if let Some(ending) = self.due(drained && last, begun.0) {
+            if let Some(segment) = self.segment.as_mut() {
+                segment.close(ending, begun.0);
+            }
+            if self.finish_segment()? == Some(Ending::Stopped) {
+                return Ok(Pass::Finished);
+            }
+            self.begin_segment(begun.0)?;
+        }
+        if self.synced.elapsed() >= SYNC_EVERY {
+            self.sync();
+        }
+        Ok(if drained { Pass::Idle } else { Pass::More })
+    }
+
+    /// Why the segment has to end now, if it has to.
+    fn due(&self, stop: bool, now_ms: u64) -> Option<Ending> {
+        let segment = self.segment.as_ref()?;
+        let age_ms = self.limits.segment_seconds.saturating_mul(1000);
+        if stop {
+            Some(Ending::Stopped)
+        } else if segment.is_full(self.limits.segment_bytes) || segment.age_ms(now_ms) >= age_ms {
+            Some(Ending::Rotated)
+        } else {
+            None
+        }
+    }
+
+    fn note_sync(&mut self, done: io::Result<u64>) -> io::Result<()> {
+        let Some(segment) = self.segment.as_mut() else {
+            return Ok(());
+        };
+        match done {
+            Ok(up_to) => {
+                segment.tail.synced(up_to);
+                self.unsafe_since_sync = false;
+                Ok(())
+            }
+            Err(error) => {
+                segment.tail.begin_again();
+                self.unsafe_since_sync = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        let Some(segment) = self.segment.as_ref() else {
+            return;
+        };
+        if segment.tail.is_unsynced() && !self.syncer.is_busy() {
+            self.syncer.begin(&segment.file, segment.tail.written());
+            self.synced = Instant::now();
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let Some(segment) = self.segment.as_mut() else {
+            return Ok(());
+        };
+        segment.write()?;
+        let (records, bytes) = (segment.records(), segment.tail.length());
+        let (records_before, bytes_before) = std::mem::replace(&mut self.counted, (records, bytes));
+        counter!("chancery_records_written_total").increment(records - records_before);
+        counter!("chancery_records_bytes_total").increment(bytes.saturating_sub(bytes_before));
+        Ok(())
+    }
+
+    /// No more is kept for writing it again than there is room for.
+    fn make_room_to_write_again(&mut self) -> io::Result<()> {
+        let is_full = |segment: &Segment| segment.tail.is_full();
+        if !self.segment.as_ref().is_some_and(is_full) {
+            return Ok(());
+        }
+        self.sync();
+        let slow = "the disk does not come to the end of a sync";
+        Err(io::Error::new(io::ErrorKind::TimedOut, slow))
+    }
+
+    /// Has a segment that was closed survive the loss of power, before the next one
+    /// follows from it. Gives how it ended.
+    fn finish_segment(&mut self) -> io::Result<Option<Ending>> {
+        let ending = |segment: &Segment| segment.ending();
+        let Some(ending) = self.segment.as_ref().and_then(ending) else {
+            return Ok(None);
+        };
+        if let Some(done) = self.syncer.wait() {
+            self.note_sync(done)?;
+        }
+        self.write()?;
+        if let Some(segment) = self.segment.as_ref() {
+            let up_to = segment.tail.written();
+            let done = segment.file.sync().map(|()| up_to);
+            self.note_sync(done)?;
+        }
+        let Some(segment) = self.segment.take() else {
+            return Ok(None);
+        };
+        self.kept.push_back(Ended {
+            segment: segment.number(),
+            bytes: segment.end().length,
+            at: SystemTime::now(),
+        });
+        self.next = Next {
+            number: segment.number() + 1,
+            former: segment.end(),
+            records_before: segment.records(),
+            gap: None,
+        };
+        Ok(Some(ending))
+    }
+
+    fn begin_segment(&mut self, now_ms: u64) -> io::Result<()> {
+        if self.segment.is_some() {
+            return Ok(());
+        }
+        let beginning = Beginning {
+            header: SegmentHeader {
+                segment: self.next.number,
+                node: self.author.node,
+                lineage: self.author.lineage,
+                process: self.author.process,
+                begun_ms: now_ms,
+                former: self.next.former,
+                as_of_ms: self.as_of_ms,
+                records_before: self.next.records_before,
+                waiting_at_most: self.recorder.room() as u64 + BATCH_RECORDS,
+            },
+            gap: self.next.gap.clone(),
+            deleted: self.too_old(),
+        };
+        let (bytes, chain) = beginning.encode();
+        let file = self.disk.create(self.next.number, &bytes)?;
+        let length = bytes.len() as u64;
+        self.segment = Some(Segment::new(file, &beginning.header, chain, length));
+        self.counted.1 = 0;
+        self.marked_ms = now_ms;
+        self.synced = Instant::now();
+        if let Some(through) = beginning.deleted {
+            self.let_go(through);
+        }
+        Ok(())
+    }
+
+    /// The last segment that is too old, or one too many.
+    fn too_old(&self) -> Option<u64> {
+        let keep = Duration::from_secs(self.limits.keep_seconds);
+        let mut bytes: u64 = self.kept.iter().map(|ended| ended.bytes).sum();
+        bytes = bytes.saturating_add(self.limits.segment_bytes);
+        let mut through = None;
+        for ended in &self.kept {
+            let age = SystemTime::now().duration_since(ended.at);
+            let young = age.map_or(true, |age| age < keep);
+            if bytes <= self.limits.keep_bytes && young {
+                break;
+            }
+            bytes = bytes.saturating_sub(ended.bytes);
+            through = Some(ended.segment);
+        }
+        through
+    }
+
+    /// Deletes segments, the oldest first. The chain says so by now: who finds them
+    /// missing finds out why.
+    fn let_go(&mut self, through: u64) {
+        while let Some(ended) = self.kept.front().filter(|ended| ended.segment <= through) {
+            let segment = ended.segment;
+            if let Err(error) = self.disk.remove(segment) {
+                warn!(segment, %error, "old records of mints cannot be deleted");
+                return;
+            }
+            info!(segment, "old records of mints were deleted");
+            self.kept.pop_front();
+        }
+    }
+
+    /// Takes a batch from the lanes into the segment. Gives whether they were empty
+    /// then.
+    fn drain(&mut self, now_ms: u64) -> bool {
+        let Some(segment) = self.segment.as_mut() else {
+            return false;
+        };
+        let recorder = self.recorder.clone();
+        let lanes = recorder.lanes();
+        let mut room = BATCH_RECORDS;
+        let mut drained = true;
+        // From another lane each time: none waits for ever behind a busy one.
+        'lanes: for step in 0..lanes.len() {
+            let number = (self.first_lane + step) % lanes.len();
+            while let Some(issued) = lanes.get(number).and_then(Lane::pop) {
+                room -= 1;
+                if segment.add(&issued) >= BATCH_BYTES || room == 0 {
+                    self.first_lane = number + 1;
+                    drained = false;
+                    break 'lanes;
+                }
+            }
+        }
+        if drained {
+            self.as_of_ms = self.as_of_ms.max(now_ms);
+        }
+        let written = segment.end_batch(self.as_of_ms) > 0;
+        if let Some(gap) = dropped(lanes, self.drops_seen_ms, now_ms) {
+            counter!("chancery_records_dropped_total").increment(gap.records);
+            segment.gap(&gap);
+            let quiet = |said: Instant| said.elapsed() < SAY_DROPS_EVERY;
+            if !self.drops_said.is_some_and(quiet) {
+                self.drops_said = Some(Instant::now());
+                warn!(
+                    records = gap.records,
+                    "records of mints were dropped, and are counted as gaps"
+                );
+            }
+        }
+        self.drops_seen_ms = now_ms;
+        if written {
+            self.marked_ms = now_ms;
+        } else if drained && now_ms.saturating_sub(self.marked_ms) >= MARK_EVERY_MS {
+            segment.mark(self.as_of_ms);
+            self.marked_ms = now_ms;
+        }
+        drained
+    }
+}
+
+/// What found no room since drops were last asked for.
+fn dropped(lanes: &[Lane], from_ms: u64, to_ms: u64) -> Option<Gap> {
+    let mut gap: Option<Gap> = None;
+    for dropped in lanes.iter().filter_map(Lane::take_dropped) {
+        let gap = gap.get_or_insert_with(|| Gap {
+            cause: Cause::Dropped,
+            records: 0,
+            from_ms,
+            to_ms: to_ms.max(from_ms),
+            issuers: Vec::new(),
+            torn_bytes: 0,
+        });
+        gap.records += dropped.records;
+        gap.issuers.extend([dropped.lowest, dropped.highest]);
+    }
+    if let Some(gap) = &mut gap {
+        gap.issuers.sort_unstable();
+        gap.issuers.dedup();
+    }
+    gap
+}
