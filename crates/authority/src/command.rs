@@ -106,11 +106,36 @@ pub enum Command {
         /// that counts any more; held by nobody.
         peer_key: PeerPublicKey,
     },
+    /// Says what a keeper asked of a node's place in the membership, before it is
+    /// changed: the membership stands in entries that name nobody. Refused for a
+    /// node that may not have that place.
+    SeatNode {
+        /// Which.
+        node: NodeNumber,
+        /// Where it is to sit.
+        seat: Seat,
+    },
+    /// Ends a removal that [`RetireNode`](Self::RetireNode) or
+    /// [`RevokeNode`](Self::RevokeNode) began: the node is no member any more, and
+    /// never again one under this number. The record and the key stay, so that it
+    /// is known when it comes back.
+    RemoveNode(NodeNumber),
     /// Raises the floor: tokens below it are refused, watermarks at or below it
     /// are dropped.
     RaiseFloor(Revision),
     /// Replaces the replicated settings.
     SetSettings(Settings),
+}
+
+/// A place in the membership.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// Replicates, and has no vote.
+    Learner,
+    /// Votes, and counts for a quorum.
+    Voter,
+    /// Votes, and leads until another election.
+    Leader,
 }
 
 /// What a lineage begins with.
