@@ -3,6 +3,7 @@
 
 mod cluster;
 mod compaction;
+mod departures;
 mod failover;
 mod freshness;
 mod growth;

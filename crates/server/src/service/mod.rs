@@ -11,6 +11,7 @@ mod cluster;
 mod command;
 mod consistency;
 mod keys;
+mod membership;
 mod parse;
 mod principals;
 mod revocation;
