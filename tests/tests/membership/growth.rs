@@ -89,6 +89,7 @@ impl Story {
         self.narrator.say(&format!(
             "> chancery node replace {old} --request n{number}/request.json"
         ));
+        self.load.leave(old - 1);
         let mut order = self.replacement(old, position);
         let admission = self.cluster.path().join(format!("n{number}.admission"));
         until("the admission was written", || async {
@@ -147,6 +148,7 @@ impl Story {
 
     async fn shrink(&mut self, number: usize) {
         let which = number.to_string();
+        self.load.leave(number - 1);
         self.narrator
             .order(&self.cluster, &["node", "remove", &which]);
         self.gone(number).await;

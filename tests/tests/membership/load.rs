@@ -2,6 +2,7 @@
 //! the SDK, tokens held against every serving node, registrations.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -53,6 +54,8 @@ pub struct Load {
     tasks: Vec<JoinHandle<()>>,
     agent: Agent,
     newest: Arc<Mutex<Vec<Minted>>>,
+    /// The positions of nodes that may stop serving at any moment.
+    leaving: Arc<Mutex<BTreeSet<usize>>>,
 }
 
 impl Load {
@@ -64,6 +67,7 @@ impl Load {
             tasks: Vec::new(),
             agent: Agent::register(cluster, "busy").await,
             newest: Arc::default(),
+            leaving: Arc::default(),
         };
         load.serve(cluster, &[0]);
         load
@@ -94,12 +98,19 @@ impl Load {
             verify_on(
                 verifiers,
                 certificate,
+                load.leaving.clone(),
                 load.tally.clone(),
                 load.newest.clone(),
             )
         });
         let registrar = operator(serving);
         self.spawn(serving, |load| register_on(registrar, load.tally.clone()));
+    }
+
+    /// Mints are offered to this node as before; what it says of tokens is not asked
+    /// any more.
+    pub fn leave(&self, position: usize) {
+        self.leaving.lock().unwrap().insert(position);
     }
 
     /// Runs until others serve, or all is over.
@@ -164,6 +175,7 @@ async fn mint_on(client: Arc<Client>, tally: Arc<Tally>, newest: Arc<Mutex<Vec<M
 async fn verify_on(
     verifiers: Vec<(usize, Client)>,
     certificate: Vec<u8>,
+    leaving: Arc<Mutex<BTreeSet<usize>>>,
     tally: Arc<Tally>,
     newest: Arc<Mutex<Vec<Minted>>>,
 ) {
@@ -174,6 +186,9 @@ async fn verify_on(
         let every = tokens.len().div_ceil(4).max(1);
         for minted in tokens.into_iter().step_by(every) {
             for (position, verifier) in &verifiers {
+                if leaving.lock().unwrap().contains(position) {
+                    continue;
+                }
                 match verified(verifier, &minted, &certificate).await {
                     Ok(None) => drop(tally.verified.fetch_add(1, Ordering::Relaxed)),
                     Ok(Some(reason)) => {
