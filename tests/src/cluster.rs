@@ -98,29 +98,30 @@ impl Cluster {
 
     /// Admits another node as a learner. Gives its position.
     pub fn admit(&mut self) -> usize {
+        self.admit_as(&[])
+    }
+
+    /// The same, with further flags of `node add`.
+    pub fn admit_as(&mut self, flags: &[&str]) -> usize {
+        let position = self.request();
+        let node = &self.nodes[position];
+        let admission = format!("{}.admission", node.name);
+        let (request, san) = (node.request_file(), node.address.to_string());
+        let mut add = vec!["node", "add", "--request", request.to_str().unwrap()];
+        add.extend(["--san", &san, "--ca", "ca", "--profile", "profile"]);
+        add.extend(["--admission", &admission]);
+        add.extend(flags);
+        succeed(&self.path(), &add);
+        node.join(&admission);
+        position
+    }
+
+    /// Makes another node's keys and its request file. Gives its position.
+    pub fn request(&mut self) -> usize {
         let number = self.nodes.len() + 1;
         let name = format!("n{number}");
         let address = self.address(u8::try_from(number).unwrap());
         let node = Node::request(&self.path(), &name, address);
-        let admission = format!("{name}.admission");
-        succeed(
-            &self.path(),
-            &[
-                "node",
-                "add",
-                "--request",
-                node.request_file().to_str().unwrap(),
-                "--san",
-                &address.to_string(),
-                "--ca",
-                "ca",
-                "--profile",
-                "profile",
-                "--admission",
-                &admission,
-            ],
-        );
-        node.join(&admission);
         self.nodes.push(node);
         number - 1
     }

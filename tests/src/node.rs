@@ -209,6 +209,16 @@ impl Node {
         }
     }
 
+    /// The exit code of a process that ended by itself; `None` while it runs.
+    pub fn ended(&mut self) -> Option<i32> {
+        let Some(Running::Process(child)) = &mut self.running else {
+            return None;
+        };
+        let status = child.try_wait().unwrap()?;
+        self.running = None;
+        status.code()
+    }
+
     /// Sends a signal to its process.
     ///
     /// # Panics

@@ -38,6 +38,8 @@ impl Command {
             Self::AdmitNode(_) => "ADMIT_NODE",
             Self::RetireNode(_) => "RETIRE_NODE",
             Self::ReadmitNode { .. } => "READMIT_NODE",
+            Self::SeatNode { .. } => "SEAT_NODE",
+            Self::RemoveNode(_) => "REMOVE_NODE",
             Self::ExpireRegistrations => "EXPIRE_REGISTRATIONS",
             Self::RaiseFloor(_) => "RAISE_FLOOR",
             Self::SetSettings(_) => "SET_SETTINGS",
@@ -90,6 +92,8 @@ impl Command {
             Self::RevokeEpoch(number) => one("epoch", number),
             Self::RevokeNode(number)
             | Self::RetireNode(number)
+            | Self::RemoveNode(number)
+            | Self::SeatNode { node: number, .. }
             | Self::ReadmitNode { node: number, .. } => one("node", number),
             Self::AdmitNode(spec) => one("node", &spec.name),
             Self::Birth(_)
@@ -137,6 +141,7 @@ impl Command {
                 details.flag("check-only", spec.check_only);
             }
             Self::ReadmitNode { peer_key, .. } => details.say("key", peer_key.thumbprint()),
+            Self::SeatNode { seat, .. } => details.say("seat", seat.as_str()),
             Self::RaiseFloor(revision) => details.say("floor", revision),
             Self::SetSettings(change) => details.settings(change),
             Self::CompareState { at, .. } => details.say("at", at),

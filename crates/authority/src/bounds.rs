@@ -24,7 +24,7 @@ pub const MAX_AUDIENCES: usize = 64;
 pub const MAX_FIRST_OPERATORS: usize = 16;
 /// Operators at any time: each of them is judged for the last keeper.
 pub const MAX_OPERATORS: usize = 4_096;
-/// Nodes ever admitted.
+/// Nodes on record, removed ones included: the longest gone makes room.
 pub const MAX_NODES: usize = 256;
 /// Issuers of a node that have not expired.
 pub const MAX_NODE_ISSUERS: usize = 32;

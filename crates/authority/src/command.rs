@@ -110,6 +110,20 @@ pub enum Command {
     /// Drops agents and operators whose registration has ended by log time, a
     /// bounded number at a time. The answer is how many.
     ExpireRegistrations,
+    /// Says what a keeper asked of a node's place in the membership, before it is
+    /// changed: the membership stands in entries that name nobody. Refused for a
+    /// node that may not have that place.
+    SeatNode {
+        /// Which.
+        node: NodeNumber,
+        /// Where it is to sit.
+        seat: Seat,
+    },
+    /// Ends a removal that [`RetireNode`](Self::RetireNode) or
+    /// [`RevokeNode`](Self::RevokeNode) began: the node is no member any more, and
+    /// never again one under this number. The record and the key stay, so that it
+    /// is known when it comes back.
+    RemoveNode(NodeNumber),
     /// Raises the floor: tokens below it are refused, watermarks at or below it
     /// are dropped.
     RaiseFloor(Revision),
@@ -123,6 +137,29 @@ pub enum Command {
         /// [`State::digest`](crate::State::digest) there.
         digest: [u8; 32],
     },
+}
+
+/// A place in the membership.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// Replicates, and has no vote.
+    Learner,
+    /// Votes, and counts for a quorum.
+    Voter,
+    /// Votes, and leads until another election.
+    Leader,
+}
+
+impl Seat {
+    /// For people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Learner => "learner",
+            Self::Voter => "voter",
+            Self::Leader => "leader",
+        }
+    }
 }
 
 /// What a lineage begins with.

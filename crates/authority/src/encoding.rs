@@ -215,6 +215,8 @@ impl Bytes {
         self.flag(node.newest_issuer.is_some());
         self.u32(node.newest_issuer.map_or(0, |number| number.0));
         self.u64(node.admitted_at.0);
+        self.flag(node.removed_at.is_some());
+        self.u64(node.removed_at.map_or(0, |at| at.0));
     }
 
     fn issuer(&mut self, issuer: &IssuerRecord) {

@@ -24,7 +24,7 @@ pub enum Event {
     ServiceChanged(PrincipalName),
     /// A key has another holder, or none.
     KeyChanged(KeyThumbprint),
-    /// A node was admitted, barred, retired or readmitted.
+    /// A node was admitted, barred, retired, readmitted or removed.
     NodeChanged(NodeNumber),
     /// The settings are others.
     SettingsChanged,

@@ -45,12 +45,12 @@ impl State {
         if matches!(meta.actor, Actor::Node(_)) {
             return Ok(());
         }
-        let Some(via) = self.node(meta.via) else {
+        let member = |via: &&Arc<NodeRecord>| via.removed_at.is_none();
+        let Some(via) = self.node(meta.via).filter(member) else {
             return Err(Rejection::new(Reason::ViaUnknown, meta.via));
         };
         // One that never opened an issuer may never have come up.
-        let stands =
-            |node: &Arc<NodeRecord>| !node.barred && !node.retiring && node.newest_issuer.is_some();
+        let stands = |node: &Arc<NodeRecord>| node.stands() && node.newest_issuer.is_some();
         if via.barred && self.nodes().any(stands) {
             return Err(Rejection::new(Reason::ViaBarred, meta.via));
         }
@@ -100,7 +100,8 @@ impl State {
                 Ok(Roles::NONE)
             }
             Actor::Node(number) => {
-                let record = self.node(*number).ok_or_else(unknown)?;
+                let member = |node: &&Arc<NodeRecord>| node.removed_at.is_none();
+                let record = self.node(*number).filter(member).ok_or_else(unknown)?;
                 if meta.via != *number {
                     return Err(Rejection::new(Reason::NotYourNode, meta.via));
                 }

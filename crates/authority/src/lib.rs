@@ -47,7 +47,9 @@ mod validate;
 mod view;
 
 pub use bounds::*;
-pub use command::{AgentSpec, Birth, Command, NodeSpec, OpenIssuer, OperatorSpec, ServiceSpec};
+pub use command::{
+    AgentSpec, Birth, Command, NodeSpec, OpenIssuer, OperatorSpec, Seat, ServiceSpec,
+};
 pub use directory::Directory;
 pub use event::{Answer, Event};
 pub use inequality::Inequality;

@@ -68,6 +68,8 @@ pub fn permission(command: &Command) -> Permission {
         | Command::AdmitNode(_)
         | Command::RetireNode(_)
         | Command::ReadmitNode { .. }
+        | Command::SeatNode { .. }
+        | Command::RemoveNode(_)
         | Command::SetSettings(_) => operators(&[Role::Keeper]),
         Command::OpenEpoch { emergency } => Permission {
             node: if *emergency {

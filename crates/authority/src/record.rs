@@ -100,7 +100,7 @@ pub struct ServiceRecord {
 pub struct NodeRecord {
     /// Below the next number to hand out.
     pub number: NodeNumber,
-    /// No other node's.
+    /// No other node's that was not removed.
     pub name: Box<str>,
     /// `host:port` where clients reach it.
     pub api_address: Box<str>,
@@ -119,6 +119,17 @@ pub struct NodeRecord {
     pub newest_issuer: Option<IssuerNumber>,
     /// Never after the applied revision.
     pub admitted_at: Revision,
+    /// Since when it is no member any more, and for good: it is retiring or barred
+    /// too. Its name is free for another; its number and its key are not.
+    pub removed_at: Option<Revision>,
+}
+
+impl NodeRecord {
+    /// Neither revoked, nor on its way out, nor gone.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        !self.barred && !self.retiring && self.removed_at.is_none()
+    }
 }
 
 /// A signing key with a number.

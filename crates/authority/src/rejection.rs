@@ -173,7 +173,7 @@ reasons! {
         "node {} may act for itself only"
         "let each node send its own commands"
     ViaUnknown "VIA_UNKNOWN" PermissionDenied
-        "node {} is not admitted, so it can forward nothing"
+        "node {} is not admitted (any more), so it can forward nothing"
         "admit it first"
     ViaBarred "VIA_BARRED" PermissionDenied
         "node {} was revoked and may be in other hands, so nobody is heard through it"
@@ -309,7 +309,7 @@ reasons! {
         "use 1 to 128 of A-Z a-z 0-9 . _ @ -"
     NodesFull "NODES_FULL" ResourceExhausted
         "there are {} nodes, and no more can be admitted"
-        "readmit one that left instead"
+        "remove one for good first, with `chancery node remove`"
     NodeBarred "NODE_BARRED" FailedPrecondition
         "node {} is barred"
         "let a keeper readmit it with a new peer key"
@@ -322,6 +322,18 @@ reasons! {
     NodeRetiring "NODE_RETIRING" FailedPrecondition
         "node {} is being removed, so it opens no issuer"
         "readmit it if it is to stay"
+    NodeRemoved "NODE_REMOVED" FailedPrecondition
+        "node {} was removed for good, and its number is never given again"
+        "admit the machine anew, with keys of its own, under a new number"
+    NodeLeaving "NODE_LEAVING" FailedPrecondition
+        "node {} is being removed or was revoked, so it takes no part in elections"
+        "readmit it with a new peer key if it is to stay, or choose another node"
+    NodeNotLeaving "NODE_NOT_LEAVING" FailedPrecondition
+        "node {} was neither retired nor revoked, so its removal has not begun"
+        "begin with that"
+    CheckOnlyVoter "CHECK_ONLY_VOTER" FailedPrecondition
+        "node {} only checks, and such a node is always a learner"
+        "promote another node, or admit this machine anew without check-only"
     NodeCheckOnly "NODE_CHECK_ONLY" FailedPrecondition
         "node {} only checks, so it opens no issuer"
         "mint on another node"

@@ -206,6 +206,10 @@ impl State {
             self.past(node.admitted_at),
             format!("node {number}: its date"),
         )?;
+        let gone = node.removed_at.is_none_or(|at| {
+            (node.retiring || node.barred) && node.admitted_at <= at && self.past(at)
+        });
+        hold(gone, format!("node {number}: its removal"))?;
         let newest = node.newest_issuer.unwrap_or(IssuerNumber(0));
         hold(
             newest.0 < meta.next_issuer,
@@ -248,14 +252,14 @@ impl State {
 
     fn validate_names_of_nodes(&self) -> Result<(), Broken> {
         let mut names = BTreeMap::new();
-        for node in self.nodes() {
+        for node in self.nodes().filter(|node| node.removed_at.is_none()) {
             let other = names.insert(&node.name, node.number);
             hold(
                 other.is_none(),
                 format!("two nodes are named {}", node.name),
             )?;
         }
-        hold(names.len() <= MAX_NODES, "too many nodes")
+        hold(self.nodes().count() <= MAX_NODES, "too many nodes")
     }
 
     fn validate_issuer(&self, issuer: &IssuerRecord, meta: &MetaRecord) -> Result<(), Broken> {

@@ -4,7 +4,7 @@
 
 mod support;
 
-use chancery_authority::{Actor, Command, Reason, Role, Roles, SettingsChange, permission};
+use chancery_authority::{Actor, Command, Reason, Role, Roles, Seat, SettingsChange, permission};
 use chancery_credential::{EpochNumber, IssuerNumber, NodeNumber, Revision, Subject, TokenId};
 use support::{
     World, agent, agent_id, agent_spec, key, node_spec, operator_spec, principal, service_spec,
@@ -32,6 +32,13 @@ fn world() -> World {
     world.must("root", Command::AdmitNode(node_spec(2)));
     world.open_issuer(1, 100);
     world
+}
+
+fn seat(number: u64, seat: Seat) -> Command {
+    Command::SeatNode {
+        node: NodeNumber(number),
+        seat,
+    }
 }
 
 fn readmit(number: u64) -> Command {
@@ -99,6 +106,8 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
         (Command::AdmitNode(node_spec(3)), keepers),
         (Command::RetireNode(NodeNumber(1)), keepers),
         (readmit(1), keepers),
+        (seat(1, Seat::Voter), keepers),
+        (Command::RemoveNode(NodeNumber(1)), keepers),
         (floor, nodes),
         (Command::SetSettings(SettingsChange::default()), keepers),
         (Command::ExpireRegistrations, nodes),

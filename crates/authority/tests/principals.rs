@@ -6,6 +6,7 @@ mod support;
 
 use chancery_authority::{
     AgentSpec, Answer, Command, Event, Holder, MAX_FIRST_OPERATORS, MAX_NODES, Reason, Role, Roles,
+    Seat,
 };
 use chancery_credential::{Grant, NodeNumber};
 use support::{
@@ -267,6 +268,7 @@ fn nodes_are_numbered_in_order_and_known_by_one_key() {
         for command in [
             Command::RevokeNode(number),
             Command::RetireNode(number),
+            Command::RemoveNode(number),
             readmit(unknown, 9),
         ] {
             assert_eq!(world.refused("root", command), Reason::NodeUnknown);
@@ -275,8 +277,95 @@ fn nodes_are_numbered_in_order_and_known_by_one_key() {
     for number in 3..=MAX_NODES as u64 {
         world.must("root", Command::AdmitNode(node_spec(number)));
     }
-    let one_too_many = Command::AdmitNode(node_spec(999));
-    assert_eq!(world.refused("root", one_too_many), Reason::NodesFull);
+    let one_too_many = || Command::AdmitNode(node_spec(999));
+    assert_eq!(world.refused("root", one_too_many()), Reason::NodesFull);
+
+    // Whoever is gone for the longest makes room, and gives no number back.
+    for gone in [5, 4] {
+        remove(&mut world, gone);
+    }
+    let next = NodeNumber(MAX_NODES as u64 + 1);
+    assert_eq!(world.must("root", one_too_many()), Answer::Node(next));
+    assert!(world.state.node(NodeNumber(5)).is_none());
+    assert!(world.state.node(NodeNumber(4)).is_some());
+}
+
+fn remove(world: &mut World, number: u64) {
+    world.must("root", Command::RetireNode(NodeNumber(number)));
+    world.must("root", Command::RemoveNode(NodeNumber(number)));
+}
+
+#[test]
+fn who_was_removed_never_comes_back_under_that_number() {
+    let mut world = World::furnished();
+    let number = NodeNumber(2);
+    world.must("root", Command::AdmitNode(node_spec(2)));
+    let remove = || Command::RemoveNode(number);
+    assert_eq!(
+        world.refused("root", remove()),
+        Reason::NodeNotLeaving,
+        "it stands"
+    );
+    world.must("root", Command::RetireNode(number));
+    assert_eq!(
+        world.refused("root", seat(2, Seat::Voter)),
+        Reason::NodeLeaving
+    );
+    world.must("root", seat(2, Seat::Learner));
+    world.must("root", remove());
+    let removed_at = world.state.node(number).unwrap().removed_at;
+    assert_eq!(removed_at, Some(world.state.revision()));
+    world.must("root", remove());
+    assert_eq!(world.state.node(number).unwrap().removed_at, removed_at);
+
+    for command in [
+        readmit(2, 102),
+        seat(2, Seat::Learner),
+        seat(2, Seat::Leader),
+        Command::RetireNode(number),
+    ] {
+        assert_eq!(world.refused("root", command), Reason::NodeRemoved);
+    }
+    let tick = world.refused("node:2", Command::Tick);
+    assert_eq!(tick, Reason::ActorUnknown, "it does not even keep time");
+    let late = world.through(2, "root", Command::AdmitNode(node_spec(3)));
+    assert_eq!(world.apply(late).unwrap_err().reason(), Reason::ViaUnknown);
+
+    // What it signed can still be revoked. Its name is free, its key is not.
+    world.must("root", Command::RevokeNode(number));
+    let mut same = node_spec(2);
+    let reason = world.refused("root", Command::AdmitNode(same.clone()));
+    assert_eq!(reason, Reason::KeyInUse);
+    same.peer_key = peer_key(102).public().clone();
+    let answer = world.must("root", Command::AdmitNode(same));
+    assert_eq!(answer, Answer::Node(NodeNumber(3)));
+    world.state.validate().unwrap();
+}
+
+#[test]
+fn a_node_that_only_checks_gets_no_vote() {
+    let mut world = World::furnished();
+    let mut spec = node_spec(2);
+    spec.check_only = true;
+    world.must("root", Command::AdmitNode(spec));
+    for place in [Seat::Voter, Seat::Leader] {
+        assert_eq!(
+            world.refused("root", seat(2, place)),
+            Reason::CheckOnlyVoter
+        );
+    }
+    world.must("root", seat(2, Seat::Learner));
+    assert_eq!(
+        world.refused("root", seat(9, Seat::Voter)),
+        Reason::NodeUnknown
+    );
+}
+
+fn seat(node: u64, seat: Seat) -> Command {
+    Command::SeatNode {
+        node: NodeNumber(node),
+        seat,
+    }
 }
 
 /// With the peer key that has this number.

@@ -6,7 +6,7 @@ mod support;
 
 use chancery_authority::{
     Actor, Birth, Command, Limits, Meta, NodeSpec, OpenIssuer, OperatorSpec, RequestId, Roles,
-    ServiceSpec, Settings, SettingsChange, Stamp, Stamped,
+    Seat, ServiceSpec, Settings, SettingsChange, Stamp, Stamped,
 };
 use chancery_credential::{
     EpochNumber, Grant, IssuerNumber, KeyThumbprint, Lineage, NodeNumber, Revision, TokenId,
@@ -255,6 +255,11 @@ fn command() -> impl Strategy<Value = Command> {
         number().prop_map(|number| Command::RevokeEpoch(EpochNumber(number))),
         number().prop_map(|number| Command::RevokeNode(NodeNumber(number))),
         number().prop_map(|number| Command::RetireNode(NodeNumber(number))),
+        number().prop_map(|number| Command::RemoveNode(NodeNumber(number))),
+        (number(), 0..3_usize).prop_map(|(number, seat)| Command::SeatNode {
+            node: NodeNumber(number),
+            seat: [Seat::Learner, Seat::Voter, Seat::Leader][seat],
+        }),
         (number(), 0..4_u64).prop_map(|(number, peer)| Command::ReadmitNode {
             node: NodeNumber(number),
             peer_key: peer_key(peer).public().clone(),

@@ -68,6 +68,18 @@ impl Profile {
         Ok(replace_public(&file, profile.text()?.as_bytes())?)
     }
 
+    /// Takes a node from the list, if it stands there and is not the last.
+    pub fn remove_endpoint(directory: &Path, endpoint: &str) -> Result<(), Failure> {
+        let file = directory.join(CLIENT_FILE);
+        let mut profile = Self::read(&file)?;
+        let before = profile.endpoints.len();
+        profile.endpoints.retain(|known| known != endpoint);
+        if profile.endpoints.is_empty() || profile.endpoints.len() == before {
+            return Ok(());
+        }
+        Ok(replace_public(&file, profile.text()?.as_bytes())?)
+    }
+
     /// Makes a profile directory around an identity whose files
     /// [`write_identity`] made there.
     pub fn create(directory: &Path, endpoints: &[String], root_pem: &str) -> Result<(), Failure> {
@@ -144,6 +156,11 @@ mod tests {
 
         let profile = Profile::load(directory.path()).unwrap();
         assert_eq!(profile.endpoints, ["127.0.0.1:7411", "127.0.0.1:7421"]);
+        for gone in ["127.0.0.1:7411", "127.0.0.1:7499", "127.0.0.1:7421"] {
+            Profile::remove_endpoint(directory.path(), gone).unwrap();
+        }
+        let left = Profile::load(directory.path()).unwrap().endpoints;
+        assert_eq!(left, ["127.0.0.1:7421"], "the last one stays");
         let key = profile.identity.unwrap();
         assert_eq!(
             fs::metadata(&key).unwrap().permissions().mode() & 0o777,

@@ -11,17 +11,18 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    error::Ended,
+    error::{Ended, Removed},
     events::Events,
     freshness::{Prover, Unproved},
     history::{self, HistoryPage, HistoryQuery},
-    membership::{ChangeError, Members, MembershipChange},
+    membership::{Asked, ChangeError, Members, MembershipChange, Progress},
     outcome::{Outcome, Proposal, ProposeError},
+    peers::{dialer::Dialer, dismissal},
     propose::Proposer,
     published::Published,
     raft::Raft,
     release::{Hold, Released},
-    status::{Status, status},
+    status::{Status, status, voters_of},
 };
 
 /// How long a shutdown waits for the last holder of the storage.
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) members: Arc<Members>,
     /// Where the history is read; let go when this node stops.
     pub(crate) history: Mutex<Option<(StateStore, Hold)>>,
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) failure: Failure,
     pub(crate) stopping: watch::Sender<bool>,
     /// Turns true when a task that runs as long as the node has ended.
@@ -185,31 +187,58 @@ impl Consensus {
         self.inner.prover.compared()
     }
 
-    /// Lets an admitted node replicate, as a learner. Answers when the change is
-    /// committed, not when the learner has caught up. Harmless to repeat.
+    /// Changes the membership, on the leader, wherever it is. Answers when the change
+    /// is committed, not when a learner has caught up. Harmless to repeat.
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn add_learner(
+    pub async fn change_membership(
         &self,
-        number: NodeNumber,
+        change: MembershipChange,
         within: Duration,
-    ) -> Result<(), ChangeError> {
-        self.inner
-            .members
-            .change(MembershipChange::AddLearner(number), within)
-            .await
+    ) -> Result<Progress, ChangeError> {
+        let look_only = false;
+        let asked = Asked { change, look_only };
+        self.inner.members.change(asked, within).await
     }
 
-    /// Lets a learner vote that has caught up. Harmless to repeat.
+    /// Whether the leader would make the change now, and what it would do. Nothing
+    /// is changed.
     ///
     /// # Errors
-    /// [`ChangeError`]; refused, with the reason, while it lags behind.
-    pub async fn promote(&self, number: NodeNumber, within: Duration) -> Result<(), ChangeError> {
-        self.inner
-            .members
-            .change(MembershipChange::Promote(number), within)
-            .await
+    /// [`ChangeError`]: why it would not.
+    pub async fn may_change_membership(
+        &self,
+        change: MembershipChange,
+        within: Duration,
+    ) -> Result<Progress, ChangeError> {
+        let look_only = true;
+        let asked = Asked { change, look_only };
+        self.inner.members.change(asked, within).await
+    }
+
+    /// Resolves when this node's peers have said that it was removed from the
+    /// cluster for good: it can prove nothing any more, under this number, ever.
+    pub fn removed(&self) -> impl Future<Output = Removed> + Send + 'static {
+        let inner = self.inner.clone();
+        let mut said = inner.dialer.dismissals().subscribe();
+        async move {
+            loop {
+                let by = said.borrow_and_update().clone();
+                let record = inner.published.state.read().node(inner.node).cloned();
+                let leaving = record.is_some_and(|record| !record.stands());
+                let voters = voters_of(&inner.raft);
+                if dismissal::settles(&by, inner.node, voters, leaving) {
+                    return Removed {
+                        node: inner.node,
+                        by: by.into_iter().collect(),
+                    };
+                }
+                if said.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
     }
 
     /// Resolves when Raft or the storage has died: the process must end then. It

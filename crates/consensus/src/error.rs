@@ -37,6 +37,26 @@ pub enum StartError {
 )]
 pub struct Ended(pub(crate) String);
 
+/// This node is a member no more, and never again under its number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "node {node} was removed from the cluster for good, say its peers ({}): it does not start \
+     again; to use this machine, make a new node of it, in another directory and with keys of its \
+     own, by `chancery node request`, `chancery node add` and `chancery join`",
+    numbers(.by)
+)]
+pub struct Removed {
+    /// This node.
+    pub node: chancery_credential::NodeNumber,
+    /// Who says so.
+    pub by: Vec<chancery_credential::NodeNumber>,
+}
+
+fn numbers(by: &[chancery_credential::NodeNumber]) -> String {
+    let numbers: Vec<_> = by.iter().map(ToString::to_string).collect();
+    numbers.join(", ")
+}
+
 /// The first node could not begin the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BirthError {

@@ -25,6 +25,7 @@ use crate::{
         raft::{read_log_id, required},
     },
     comparison::Comparison,
+    membership::departure::Departures,
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -89,6 +90,8 @@ pub(crate) struct Prover {
     pub(crate) wanted: Notify,
     /// Why the last proof did not come about; none after one that did.
     pub(crate) trouble: Mutex<Option<String>>,
+    /// Told of each W that proofs are made under.
+    pub(crate) departures: Arc<Departures>,
 }
 
 impl Prover {
@@ -157,6 +160,8 @@ impl Prover {
         let freshness_ms = tokio::time::timeout(PROOF_LIMIT, proof)
             .await
             .map_err(|_| not_now("the limit of one proof has passed"))??;
+        // What this node has applied by now may say that it leaves.
+        self.may_be_fresh(self.own)?;
         // The leader's F, or that of the state just reached, whichever is shorter.
         let own_ms = self.freshness_ms().unwrap_or(freshness_ms);
         let bound = Duration::from_millis(freshness_ms.min(own_ms));
@@ -251,11 +256,7 @@ impl Prover {
         let freshness_ms = self
             .freshness_ms()
             .ok_or_else(|| not_now("the cluster has not been born"))?;
-        if self.published.state.read().node(from).is_none() {
-            return Err(ProofRefused::NotThisNode(format!(
-                "node {from} is not admitted"
-            )));
-        }
+        self.may_be_fresh(from)?;
         let option =
             LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
         match self.raft.get_read_linearizer(option).await {
@@ -269,6 +270,19 @@ impl Prover {
             }
             Err(RaftError::APIError(error)) => Err(not_now(error.to_string())),
             Err(RaftError::Fatal(error)) => Err(not_now(error.to_string())),
+        }
+    }
+
+    /// A node that retires serves no more: so W after its retirement was committed
+    /// nothing that it could still accept is outstanding, and it can be taken out.
+    fn may_be_fresh(&self, node: NodeNumber) -> Result<(), ProofRefused> {
+        let refused = |why: &str| Err(ProofRefused::NotThisNode(format!("node {node} {why}")));
+        match self.published.state.read().node(node) {
+            None => refused("is not admitted"),
+            Some(record) if record.retiring || record.removed_at.is_some() => {
+                refused("is being removed")
+            }
+            Some(_) => Ok(()),
         }
     }
 
@@ -287,10 +301,9 @@ impl Prover {
     }
 
     fn freshness_ms(&self) -> Option<u64> {
-        self.published
-            .directory
-            .settings()
-            .map(|settings| settings.freshness_ms)
+        let settings = self.published.directory.settings()?;
+        self.departures.note_bound(settings.w_ms());
+        Some(settings.freshness_ms)
     }
 
     /// Waits for a proof that begins after this call, shared with whoever else

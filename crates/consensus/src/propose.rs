@@ -130,6 +130,9 @@ impl Proposer {
             None => refused(format!(
                 "node {from} is not admitted, so it can forward nothing"
             )),
+            Some(node) if node.removed_at.is_some() => refused(format!(
+                "node {from} was removed, so it can forward nothing; use another node"
+            )),
             Some(node) if node.barred => refused(format!(
                 "node {from} was revoked, so it can forward nothing until a keeper readmits it; \
                  use another node"

@@ -19,7 +19,7 @@ use crate::{
     freshness::Prover,
     history::HistoryBounds,
     log_store::LogStore,
-    membership::Members,
+    membership::{Members, departure::Departures},
     options::{Options, Timing, default_tick, raft_config},
     peers::{
         book::PeerBook, dialer::Dialer, introduction::Introduction, network::Networks,
@@ -54,6 +54,7 @@ impl Consensus {
         let node = options.identity.node;
         let membership = opened.published.position.read().membership.clone();
         check_own_key(&options, &membership)?;
+
         let book = Arc::new(PeerBook::new(options.admission, membership));
         let dialer = Arc::new(Dialer::new(options.peer.clone(), options.transport.clone()));
 
@@ -72,6 +73,7 @@ impl Consensus {
         )
         .await?;
         book.follow(raft.metrics());
+        book.remember(opened.published.clone());
 
         let Opened {
             directory,
@@ -81,6 +83,7 @@ impl Consensus {
             ..
         } = opened;
         let skew = Arc::new(Skew::default());
+        let departures = Arc::new(Departures::default());
         let prover = Arc::new(Prover {
             own: node,
             process: options.process,
@@ -96,6 +99,7 @@ impl Consensus {
             proved: watch::Sender::new(None),
             wanted: Notify::new(),
             trouble: Mutex::new(None),
+            departures: departures.clone(),
         });
         let proposer = Arc::new(Proposer {
             own: node,
@@ -103,7 +107,7 @@ impl Consensus {
             published: published.clone(),
             book: book.clone(),
             dialer: dialer.clone(),
-            clocks: options.clocks,
+            clocks: options.clocks.clone(),
             entropy: options.entropy,
             skew,
         });
@@ -113,11 +117,14 @@ impl Consensus {
             published: published.clone(),
             book: book.clone(),
             dialer: dialer.clone(),
+            clocks: options.clocks,
+            turn: tokio::sync::Mutex::new(()),
+            departures,
         });
         let introduction = Introduction {
             own: node,
             book: book.clone(),
-            dialer,
+            dialer: dialer.clone(),
             proved: prover.proved.subscribe(),
         };
         let history = Mutex::new(Some((store.clone(), hold.clone())));
@@ -154,6 +161,7 @@ impl Consensus {
             proposer,
             members,
             history,
+            dialer,
             failure: directory.failure().clone(),
             stopping,
             deserted,
@@ -263,10 +271,13 @@ fn replicated(settings: &Settings) -> Timing {
 }
 
 /// A node that comes with another key than its peers have pinned would be turned
-/// away by all of them; better told here.
+/// away by all of them; better told here. One that was readmitted has another key
+/// than in the membership that it knows, and an admission file that is newer.
 fn check_own_key(options: &Options, membership: &StoredMembership) -> Result<(), StartError> {
     let node = options.identity.node;
+    let changed_at = membership.log_id().map_or(0, |changed| changed.index);
     match membership.get_node(&node.0) {
+        _ if changed_at < options.admission.as_of.0 => Ok(()),
         Some(record) if record.peer_public_key != options.peer.spki() => {
             Err(StartError::OtherKey(node))
         }

@@ -47,7 +47,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let health = admin.status.health();
     let missing: Vec<&str> = [
         (!health.fresh, "no fresh proof"),
-        (health.issuer.is_none(), "no open issuer"),
+        (health.lacks_issuer(), "no open issuer"),
         (
             health.settling,
             "settling: its issuer is younger than the rotation lead",
@@ -57,6 +57,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
             "records behind: what was minted is not in the file yet",
         ),
         (health.draining, "draining"),
+        (health.leaving, "being removed"),
     ]
     .into_iter()
     .filter_map(|(is_missing, what)| is_missing.then_some(what))

@@ -97,6 +97,9 @@ pub enum ServeError {
     /// Reflection cannot be served.
     #[error(transparent)]
     Reflection(#[from] ReflectionError),
+    /// The cluster removed this node for good.
+    #[error(transparent)]
+    Removed(chancery_consensus::Removed),
     /// Raft or its storage failed: what this node knows can be trusted no more.
     #[error("the node had to stop: {0}")]
     Fatal(String),
@@ -110,7 +113,11 @@ impl ServeError {
         match self {
             Self::Admission(AdmissionError::Read { .. } | AdmissionError::Write { .. }) => false,
             Self::Admission(AdmissionError::Storage(error)) | Self::Start(error) => is_final(error),
-            Self::Config(_) | Self::Admission(_) | Self::Tls(_) | Self::Reflection(_) => true,
+            Self::Config(_)
+            | Self::Admission(_)
+            | Self::Tls(_)
+            | Self::Reflection(_)
+            | Self::Removed(_) => true,
             Self::Identity(error) => !matches!(error, tls::IdentityError::Unreadable { .. }),
             Self::Birth(_)
             | Self::Listen { .. }
@@ -224,8 +231,15 @@ async fn run(
                 return Err(error);
             }
         };
-    tokio::select! {
-        () = shutdown => info!("stopping"),
+    let removed = tokio::select! {
+        () = shutdown => {
+            info!("stopping");
+            None
+        }
+        removed = consensus.removed() => {
+            error!(%removed, "stopping for good");
+            Some(removed)
+        }
         reason = consensus.fatal() => {
             error!(%reason, "the node stops: what it knows can be trusted no more");
             return Err(ServeError::Fatal(reason.to_string()));
@@ -234,11 +248,11 @@ async fn run(
             error!("the node stops: a task that runs as long as it does has ended");
             return Err(ServeError::Fatal("a task of the node has ended".to_owned()));
         }
-    }
+    };
     running.drain().await;
     consensus.shutdown().await;
     info!("stopped");
-    Ok(())
+    removed.map_or(Ok(()), |removed| Err(ServeError::Removed(removed)))
 }
 
 /// What runs beside consensus, and how to stop it in order.

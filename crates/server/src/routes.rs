@@ -158,6 +158,8 @@ mod tests {
             settling: true,
             records_behind: false,
             draining: false,
+            check_only: false,
+            leaving: false,
         };
         let said = |health, wanted: &str| {
             let found = statuses(health)
@@ -186,6 +188,25 @@ mod tests {
         };
         assert_eq!(said(stale, ""), ServingStatus::NotServing);
         assert_eq!(said(stale, SETTLED), ServingStatus::NotServing);
+        let unsigned = Health {
+            issuer: None,
+            ..settled
+        };
+        assert_eq!(said(unsigned, ""), ServingStatus::NotServing);
+        let checking = Health {
+            check_only: true,
+            ..unsigned
+        };
+        assert_eq!(
+            said(checking, SETTLED),
+            ServingStatus::Serving,
+            "a node that only checks needs no issuer"
+        );
+        let leaving = Health {
+            leaving: true,
+            ..settled
+        };
+        assert_eq!(said(leaving, ""), ServingStatus::NotServing);
     }
 
     async fn ask_for_health_of(name: String) -> Code {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chancery_authority::NodeRecord;
 use chancery_consensus::Consensus;
 use chancery_credential::IssuerNumber;
 use chancery_revocation::Clock;
@@ -35,12 +36,21 @@ pub(crate) struct Health {
     /// Its records of mints are not in the file in time.
     pub(crate) records_behind: bool,
     pub(crate) draining: bool,
+    /// It only checks: it has no issuer, and needs none.
+    pub(crate) check_only: bool,
+    /// It is being removed.
+    pub(crate) leaving: bool,
 }
 
 impl Health {
     /// Whether it answers at all.
     pub(crate) const fn serving(self) -> bool {
-        self.fresh && self.issuer.is_some() && !self.draining
+        self.fresh && !self.lacks_issuer() && !self.draining && !self.leaving
+    }
+
+    /// Whether it should sign and cannot.
+    pub(crate) const fn lacks_issuer(self) -> bool {
+        self.issuer.is_none() && !self.check_only
     }
 
     /// Whether new callers should come here.
@@ -63,7 +73,19 @@ impl NodeStatus {
             issuer: active.map(|issuer| issuer.number),
             records_behind: self.records.is_behind(SystemClock::boot()),
             draining: self.draining.is_draining(),
+            check_only: self.is_check_only(),
+            leaving: self.own_record(|node| node.retiring || node.removed_at.is_some()),
         }
+    }
+
+    /// Whether this node answers checks and never mints.
+    pub(crate) fn is_check_only(&self) -> bool {
+        self.own_record(|node| node.check_only)
+    }
+
+    fn own_record(&self, is: impl FnOnce(&NodeRecord) -> bool) -> bool {
+        let own = self.consensus.node();
+        (self.consensus).read_state(|state| state.node(own).is_some_and(|node| is(node)))
     }
 
     /// [`Health::settling`] alone, cheap enough for every mint.

@@ -1,10 +1,5 @@
 //! What a node tells of its health to whoever is on its machine.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
-
 use chancery_tests::{
     agent::{Agent, mint},
     chancery::json,
@@ -12,17 +7,7 @@ use chancery_tests::{
     until::until,
 };
 
-/// Status and body of `GET path`; `None` when nobody answers.
-pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
-}
+pub use chancery_tests::http::get;
 
 /// That a young issuer is not ready yet, the tests of `chancery dev` show.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

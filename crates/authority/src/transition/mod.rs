@@ -81,6 +81,8 @@ impl<'a> Transition<'a> {
             Command::RetireNode(number) => self.retire_node(*number),
             Command::ReadmitNode { node, peer_key } => self.readmit_node(*node, peer_key),
             Command::ExpireRegistrations => Ok(self.expire_registrations()),
+            Command::SeatNode { node, seat } => self.seat_node(*node, *seat),
+            Command::RemoveNode(number) => self.remove_node(*number),
             Command::RaiseFloor(floor) => self.raise_floor(*floor),
             Command::SetSettings(settings) => self.set_settings(settings),
             Command::CompareState { at, .. } => self.compare_state(*at),

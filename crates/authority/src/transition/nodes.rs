@@ -1,4 +1,4 @@
-//! Admitting, barring and readmitting nodes.
+//! Admitting, seating, barring, readmitting and removing nodes.
 
 use std::sync::Arc;
 
@@ -6,24 +6,77 @@ use chancery_credential::{NodeNumber, PeerPublicKey};
 
 use super::Transition;
 use crate::bounds::MAX_NODES;
-use crate::command::NodeSpec;
+use crate::command::{NodeSpec, Seat};
 use crate::event::{Answer, Event};
 use crate::record::NodeRecord;
 use crate::rejection::{Reason, Rejection};
-use crate::row::Row;
+use crate::row::{Row, RowKey};
 
 impl Transition<'_> {
     pub(super) fn admit_node(&mut self, spec: &NodeSpec) -> Result<Answer, Rejection> {
         self.check_node(spec)?;
-        let named = |node: &Arc<NodeRecord>| *node.name == *spec.name;
+        let named = |node: &Arc<NodeRecord>| *node.name == *spec.name && node.removed_at.is_none();
         if self.state.nodes().any(named) {
             return Err(Rejection::new(Reason::NodeExists, &spec.name));
         }
         let count = self.state.nodes().count();
-        if count >= MAX_NODES {
+        let forgotten = self.longest_gone();
+        if count >= MAX_NODES && forgotten.is_none() {
             return Err(Rejection::new(Reason::NodesFull, count));
         }
-        self.put_node(spec).map(Answer::Node)
+        let number = self.put_node(spec)?;
+        if let Some(gone) = forgotten.filter(|_| count >= MAX_NODES) {
+            self.erase(RowKey::Node(gone.number));
+            self.keys_changed(&[gone.peer_key.thumbprint()]);
+            self.emit(Event::NodeChanged(gone.number));
+        }
+        Ok(Answer::Node(number))
+    }
+
+    /// The node that was removed first, among those of which nothing is left to
+    /// verify: what makes room when the table is full. Its number is not given
+    /// again; its key is a stranger's from then on.
+    fn longest_gone(&self) -> Option<Arc<NodeRecord>> {
+        let gone = self.state.nodes().filter(|node| {
+            node.removed_at.is_some() && self.state.issuers_of(node.number).next().is_none()
+        });
+        gone.min_by_key(|node| node.removed_at).cloned()
+    }
+
+    /// A record of what was asked, and whether it may be: the membership itself is
+    /// no part of the state.
+    pub(super) fn seat_node(
+        &mut self,
+        number: NodeNumber,
+        seat: Seat,
+    ) -> Result<Answer, Rejection> {
+        let node = self.known_node(number)?;
+        if node.removed_at.is_some() {
+            return Err(Rejection::new(Reason::NodeRemoved, number));
+        }
+        if seat != Seat::Learner {
+            if !node.stands() {
+                return Err(Rejection::new(Reason::NodeLeaving, number));
+            }
+            if node.check_only {
+                return Err(Rejection::new(Reason::CheckOnlyVoter, number));
+            }
+        }
+        Ok(Answer::Nothing)
+    }
+
+    /// That the node is out of the membership, and that nothing which it could
+    /// still accept is outstanding, is for whoever proposes this to see to.
+    pub(super) fn remove_node(&mut self, number: NodeNumber) -> Result<Answer, Rejection> {
+        let node = self.known_node(number)?;
+        if node.stands() {
+            return Err(Rejection::new(Reason::NodeNotLeaving, number));
+        }
+        if node.removed_at.is_none() {
+            let removed_at = Some(self.revision);
+            self.change_node(&node, |node| node.removed_at = removed_at);
+        }
+        Ok(Answer::Nothing)
     }
 
     pub(super) fn put_node(&mut self, spec: &NodeSpec) -> Result<NodeNumber, Rejection> {
@@ -44,6 +97,7 @@ impl Transition<'_> {
             retiring: false,
             newest_issuer: None,
             admitted_at: self.revision,
+            removed_at: None,
         })));
         self.keys_changed(&[spec.peer_key.thumbprint()]);
         self.emit(Event::NodeChanged(number));
@@ -59,6 +113,9 @@ impl Transition<'_> {
 
     pub(super) fn retire_node(&mut self, number: NodeNumber) -> Result<Answer, Rejection> {
         let node = self.known_node(number)?;
+        if node.removed_at.is_some() {
+            return Err(Rejection::new(Reason::NodeRemoved, number));
+        }
         let open: Vec<_> = (self.state.issuers_of(number))
             .filter(|issuer| issuer.standing == crate::record::IssuerStanding::Open)
             .cloned()
@@ -80,7 +137,10 @@ impl Transition<'_> {
         peer_key: &PeerPublicKey,
     ) -> Result<Answer, Rejection> {
         let node = self.known_node(number)?;
-        if !node.barred && !node.retiring {
+        if node.removed_at.is_some() {
+            return Err(Rejection::new(Reason::NodeRemoved, number));
+        }
+        if node.stands() {
             return Err(Rejection::new(Reason::NodeStands, number));
         }
         if *peer_key == node.peer_key {

@@ -1,8 +1,8 @@
 //! The commands of a story, and their consequences in words.
 
 use chancery_authority::{
-    AgentSpec, Answer, Command, Event, Limits, OperatorSpec, Rejection, Role, Roles, ServiceSpec,
-    SettingsChange,
+    AgentSpec, Answer, Command, Event, Limits, OperatorSpec, Rejection, Role, Roles, Seat,
+    ServiceSpec, SettingsChange,
 };
 use chancery_credential::{
     EpochNumber, IssuerNumber, NodeNumber, Revision, Subject, UnverifiedToken,
@@ -81,6 +81,16 @@ impl Narrator {
             "revoke-issuer" => Command::RevokeIssuer(issuer()),
             "revoke-epoch" => Command::RevokeEpoch(EpochNumber(number())),
             "revoke-node" => Command::RevokeNode(NodeNumber(number())),
+            "seat-node" => Command::SeatNode {
+                node: NodeNumber(number()),
+                seat: match words.word(3) {
+                    "learner" => Seat::Learner,
+                    "voter" => Seat::Voter,
+                    "leader" => Seat::Leader,
+                    other => panic!("no seat {other}"),
+                },
+            },
+            "remove-node" => Command::RemoveNode(NodeNumber(number())),
             "retire-node" => Command::RetireNode(NodeNumber(number())),
             "readmit-node" => Command::ReadmitNode {
                 node: NodeNumber(number()),

@@ -1,6 +1,6 @@
 //! Random histories over a small world, in which most commands mean something.
 
-use chancery_authority::{AgentSpec, Command, Limits, Role, Stamped};
+use chancery_authority::{AgentSpec, Command, Limits, Role, Seat, Stamped};
 use chancery_credential::{
     EpochNumber, Grant, IssuerNumber, NodeNumber, Revision, Subject, TokenId,
 };
@@ -304,6 +304,10 @@ fn issuing() -> impl Strategy<Value = Command> {
         1 => (0..5_u64).prop_map(|number| Command::RevokeEpoch(EpochNumber(number))),
         1 => node().prop_map(Command::RevokeNode),
         1 => node().prop_map(Command::RetireNode),
+        1 => (node(), select(vec![Seat::Learner, Seat::Voter, Seat::Leader]))
+            .prop_map(|(node, seat)| Command::SeatNode { node, seat }),
+        // Not the first one: a cluster without any node hears nobody.
+        1 => (2..4_u64).prop_map(|number| Command::RemoveNode(NodeNumber(number))),
         3 => readmission(),
         1 => set_settings,
         2 => Just(Command::ExpireRegistrations),

@@ -139,7 +139,7 @@ impl World {
 
     /// The node that a caller who has the choice would use.
     fn doorway(&self) -> NodeNumber {
-        let stands = self.state.nodes().find(|node| !node.barred);
+        let stands = (self.state.nodes()).find(|node| !node.barred && node.removed_at.is_none());
         stands.map_or(NodeNumber(1), |node| node.number)
     }
 

@@ -16,6 +16,7 @@ impl Twin {
         });
         match self.node(meta.via.0) {
             None => Some(Reason::ViaUnknown),
+            Some(node) if node.removed => Some(Reason::ViaUnknown),
             Some(node) => (node.barred && others).then_some(Reason::ViaBarred),
         }
     }
@@ -49,7 +50,9 @@ impl Twin {
                 ) => (agent != id).then_some(Reason::NotYourToken),
                 _ => Some(Reason::RoleMissing),
             },
-            Actor::Node(number) if self.node(number.0).is_none() => Some(Reason::ActorUnknown),
+            Actor::Node(number) if self.node(number.0).is_none_or(|node| node.removed) => {
+                Some(Reason::ActorUnknown)
+            }
             Actor::Node(number) if *number != meta.via => Some(Reason::NotYourNode),
             Actor::Node(number) => node_may_not(*number, &stamped.command).or_else(|| {
                 let barred = self.node(number.0).is_some_and(|node| node.barred);

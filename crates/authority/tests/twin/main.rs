@@ -46,6 +46,7 @@ fn twin_of_birth(world: &World) -> Twin {
         spec: birth.node,
         barred: false,
         retiring: false,
+        removed: false,
     });
     twin
 }
@@ -148,8 +149,8 @@ fn compare_issuers(world: &World, twin: &Twin) {
     for (number, node) in (1..).zip(&twin.nodes) {
         let record = world.state.node(NodeNumber(number)).unwrap();
         assert_eq!(
-            (record.barred, record.retiring),
-            (node.barred, node.retiring)
+            (record.barred, record.retiring, record.removed_at.is_some()),
+            (node.barred, node.retiring, node.removed)
         );
         assert_eq!(
             record.newest_issuer,

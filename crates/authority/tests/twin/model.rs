@@ -22,6 +22,7 @@ pub struct Node {
     pub spec: NodeSpec,
     pub barred: bool,
     pub retiring: bool,
+    pub removed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use chancery_authority::{Actor, AgentSpec, Answer, Command, OpenIssuer, Reason, Role, Stamped};
+use chancery_authority::{
+    Actor, AgentSpec, Answer, Command, OpenIssuer, Reason, Role, Seat, Stamped,
+};
 use chancery_credential::{
     EpochNumber, Grant, IssuerNumber, KeyThumbprint, NodeNumber, SpiffeId, Subject, TokenId,
 };
@@ -126,13 +128,15 @@ impl Twin {
                 self.services.remove(name);
             }
             Command::AdmitNode(spec) => {
-                let named = self.nodes.iter().any(|node| node.spec.name == spec.name);
+                let named =
+                    (self.nodes.iter()).any(|node| node.spec.name == spec.name && !node.removed);
                 let held = self.holder(&spec.peer_key.thumbprint()).is_some();
                 refuse(&[(named, Reason::NodeExists), (held, Reason::KeyInUse)])?;
                 self.nodes.push(Node {
                     spec: spec.clone(),
                     barred: false,
                     retiring: false,
+                    removed: false,
                 });
                 return Ok(Answer::Node(NodeNumber(self.nodes.len() as u64)));
             }
@@ -143,7 +147,9 @@ impl Twin {
             }
             Command::RetireNode(number) => {
                 self.must_know_node(*number)?;
-                self.nodes[number.0 as usize - 1].retiring = true;
+                let node = &mut self.nodes[number.0 as usize - 1];
+                refuse(&[(node.removed, Reason::NodeRemoved)])?;
+                node.retiring = true;
                 return Ok(self.retire(|issuer| issuer.node == number.0));
             }
             Command::ReadmitNode { node, peer_key } => {
@@ -152,6 +158,7 @@ impl Twin {
                 let own = holder == Some(Actor::Node(*node).to_string());
                 let record = &mut self.nodes[node.0 as usize - 1];
                 refuse(&[
+                    (record.removed, Reason::NodeRemoved),
                     (!record.barred && !record.retiring, Reason::NodeStands),
                     (own, Reason::PeerKeyUnchanged),
                     (!own && holder.is_some(), Reason::KeyInUse),
@@ -170,6 +177,22 @@ impl Twin {
                     }
                 }
                 self.settings = Some(next);
+            }
+            Command::SeatNode { node, seat } => {
+                self.must_know_node(*node)?;
+                let node = &self.nodes[node.0 as usize - 1];
+                let votes = *seat != Seat::Learner;
+                refuse(&[
+                    (node.removed, Reason::NodeRemoved),
+                    (votes && (node.barred || node.retiring), Reason::NodeLeaving),
+                    (votes && node.spec.check_only, Reason::CheckOnlyVoter),
+                ])?;
+            }
+            Command::RemoveNode(number) => {
+                self.must_know_node(*number)?;
+                let node = &mut self.nodes[number.0 as usize - 1];
+                refuse(&[(!node.barred && !node.retiring, Reason::NodeNotLeaving)])?;
+                node.removed = true;
             }
             other => panic!("not in these histories: {other:?}"),
         }

@@ -205,6 +205,7 @@ pub fn found(args: &InitArgs, now: SystemTime) -> Result<Admission, Failure> {
                 public_keys: vec![operator.public_key().to_vec()],
             }],
         }),
+        readmitted: false,
     };
     root.store(&args.ca)?;
     write_identity(&args.profile, &operator)?;

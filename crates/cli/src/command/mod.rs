@@ -36,7 +36,7 @@ pub enum Command {
     /// On a node: run it
     Serve(serve::ServeArgs),
 
-    /// Nodes: request, add, renew, promote, status, list
+    /// Nodes: request, add, renew, promote, demote, transfer, remove, replace, readmit, status, list
     #[command(subcommand)]
     Node(node::NodeCommand),
     /// Operators, and their roles

@@ -1,7 +1,7 @@
 //! Commands, as they stand in the log.
 
 use bytes::Bytes;
-use chancery_authority::{Command, Stamped};
+use chancery_authority::{Command, Seat, Stamped};
 use chancery_credential::{EpochNumber, IssuerNumber, NodeNumber, Revision};
 use chancery_wire::log as pb;
 use prost::Message;
@@ -96,6 +96,11 @@ pub(super) fn command(command: &Command) -> pb::Command {
             node: node.0,
             peer_key: bytes(peer_key.spki()),
         }),
+        Command::SeatNode { node, seat: place } => Kind::SeatNode(pb::SeatNode {
+            node: node.0,
+            seat: seat(*place).into(),
+        }),
+        Command::RemoveNode(number) => Kind::RemoveNode(number.0),
         Command::RaiseFloor(revision) => Kind::RaiseFloor(revision.0),
         Command::SetSettings(it) => Kind::SetSettings(settings_change(it)),
         Command::ExpireRegistrations => Kind::ExpireRegistrations(pb::Nothing {}),
@@ -165,6 +170,11 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
                 node: NodeNumber(it.node),
                 peer_key: read_peer_key(&it.peer_key)?,
             },
+            Kind::SeatNode(it) => Command::SeatNode {
+                node: NodeNumber(it.node),
+                seat: read_seat(it.seat())?,
+            },
+            Kind::RemoveNode(number) => Command::RemoveNode(NodeNumber(*number)),
             Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
             Kind::SetSettings(it) => Command::SetSettings(read_settings_change(it)?),
             Kind::ExpireRegistrations(_) => Command::ExpireRegistrations,
@@ -174,4 +184,21 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
             },
         },
     )
+}
+
+const fn seat(seat: Seat) -> pb::seat_node::Seat {
+    match seat {
+        Seat::Learner => pb::seat_node::Seat::Learner,
+        Seat::Voter => pb::seat_node::Seat::Voter,
+        Seat::Leader => pb::seat_node::Seat::Leader,
+    }
+}
+
+const fn read_seat(seat: pb::seat_node::Seat) -> Result<Seat, Undecodable> {
+    match seat {
+        pb::seat_node::Seat::Learner => Ok(Seat::Learner),
+        pb::seat_node::Seat::Voter => Ok(Seat::Voter),
+        pb::seat_node::Seat::Leader => Ok(Seat::Leader),
+        pb::seat_node::Seat::Unspecified => Err(Undecodable::Unknown("a seat")),
+    }
 }

@@ -218,6 +218,7 @@ pub(super) fn node(record: &NodeRecord) -> pb::Node {
         retiring,
         newest_issuer,
         admitted_at,
+        removed_at,
     } = record;
     pb::Node {
         number: number.0,
@@ -230,6 +231,7 @@ pub(super) fn node(record: &NodeRecord) -> pb::Node {
         retiring: *retiring,
         newest_issuer: newest_issuer.map(|number| number.0),
         admitted_at: admitted_at.0,
+        removed_at: removed_at.map(|revision| revision.0),
     }
 }
 
@@ -245,6 +247,7 @@ pub(super) fn read_node(row: &pb::Node) -> Result<NodeRecord, Undecodable> {
         retiring: row.retiring,
         newest_issuer: row.newest_issuer.map(IssuerNumber),
         admitted_at: Revision(row.admitted_at),
+        removed_at: row.removed_at.map(Revision),
     })
 }
 

@@ -6,8 +6,8 @@ use chancery_authority::{
     Actor, AgentRecord, AgentSpec, Answer, Birth, ClockRecord, Command, EpochRecord,
     GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
     OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
-    RequestKey, RequestRecord, Roles, Row, ServiceRecord, ServiceSpec, Settings, SettingsChange,
-    Stamp, Stamped, WhenBehind,
+    RequestKey, RequestRecord, Roles, Row, Seat, ServiceRecord, ServiceSpec, Settings,
+    SettingsChange, Stamp, Stamped, WhenBehind,
 };
 use chancery_credential::{
     Audience, Ed25519PublicKey, EpochNumber, Grant, GrantSetName, IssuerNumber, KeyThumbprint,
@@ -335,7 +335,15 @@ pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
         (revision(), any::<[u8; 32]>())
             .prop_map(|(at, digest)| Command::CompareState { at, digest })
             .boxed(),
+        (node_number(), seat())
+            .prop_map(|(node, seat)| Command::SeatNode { node, seat })
+            .boxed(),
+        node_number().prop_map(Command::RemoveNode).boxed(),
     ]
+}
+
+fn seat() -> impl Strategy<Value = Seat> {
+    prop::sample::select(vec![Seat::Learner, Seat::Voter, Seat::Leader])
 }
 
 /// The place of a command in [`commands`]: a new one does not compile without.
@@ -370,6 +378,8 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::SetSettings(_) => 26,
         Command::ExpireRegistrations => 27,
         Command::CompareState { .. } => 28,
+        Command::SeatNode { .. } => 29,
+        Command::RemoveNode(_) => 30,
     }
 }
 
@@ -458,9 +468,10 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
         any::<bool>(),
         option::of(issuer_number()),
         revision(),
+        option::of(revision()),
     );
     (node_number(), node_spec(), flags).prop_map(
-        |(number, spec, (barred, retiring, newest_issuer, admitted_at))| NodeRecord {
+        |(number, spec, (barred, retiring, newest_issuer, admitted_at, removed_at))| NodeRecord {
             number,
             name: spec.name.into(),
             api_address: spec.api_address.into(),
@@ -471,6 +482,7 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
             retiring,
             newest_issuer,
             admitted_at,
+            removed_at,
         },
     )
 }

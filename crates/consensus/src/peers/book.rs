@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 
 use crate::{
     peer_record::PeerRecord,
+    published::Published,
     raft::{LogId, Metrics, StoredMembership, Types},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct PeerBook {
     /// What the state machine had applied when this process started.
     at_start: Arc<StoredMembership>,
     metrics: OnceLock<WatchReceiverOf<Types, Metrics>>,
+    /// The state, which remembers those who were removed.
+    published: OnceLock<Arc<Published>>,
 }
 
 impl fmt::Debug for PeerBook {
@@ -75,7 +78,23 @@ impl PeerBook {
             told: RwLock::new(told.collect()),
             at_start: Arc::new(at_start),
             metrics: OnceLock::new(),
+            published: OnceLock::new(),
         }
+    }
+
+    /// From here on it is known who was removed.
+    pub(crate) fn remember(&self, published: Arc<Published>) {
+        // A second call would bring the same state again.
+        let _ = self.published.set(published);
+    }
+
+    /// Whether the key `spki` is that of a node that was removed for good, and is
+    /// therefore nobody's, whatever this node was told.
+    pub(crate) fn was_removed(&self, spki: &[u8]) -> bool {
+        self.published.get().is_some_and(|published| {
+            let state = published.state.read();
+            (state.nodes()).any(|node| node.removed_at.is_some() && node.peer_key.spki() == spki)
+        })
     }
 
     /// From here on the membership is what Raft says it is.
@@ -101,7 +120,7 @@ impl PeerBook {
                 .find(|told| told.record.peer_public_key == spki)?;
             // A number that the membership gives to another key is that key's alone.
             let known = membership.get_node(&told.number.0);
-            known.is_none().then_some(told.number)
+            (known.is_none() && !self.was_removed(spki)).then_some(told.number)
         })
     }
 

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::{
+    dismissal::{Attentive, Dismissals},
     limits::{MAX_MESSAGE_BYTES, STREAM_WINDOW},
     tls::PeerIdentity,
     transport::Transport,
@@ -47,6 +48,7 @@ pub(crate) struct Dialer {
     identity: PeerIdentity,
     transport: Arc<dyn Transport>,
     open: Mutex<BTreeMap<(NodeNumber, Lane), (PeerRecord, PeerClient)>>,
+    dismissals: Dismissals,
 }
 
 impl Dialer {
@@ -55,7 +57,19 @@ impl Dialer {
             identity,
             transport,
             open: Mutex::new(BTreeMap::new()),
+            dismissals: Dismissals::default(),
         }
+    }
+
+    /// Who ended this node's handshakes because it was removed.
+    pub(crate) const fn dismissals(&self) -> &Dismissals {
+        &self.dismissals
+    }
+
+    /// Connects anew when `number` is next talked to over `lane`: a handshake says
+    /// what an old connection does not.
+    pub(crate) fn hang_up(&self, number: NodeNumber, lane: Lane) {
+        self.open.lock().remove(&(number, lane));
     }
 
     /// The connection to `number` over `lane`; another one once its record changed.
@@ -93,13 +107,20 @@ impl Dialer {
         let connector = TlsConnector::from(Arc::new(tls));
         let transport = self.transport.clone();
         let address: Arc<str> = Arc::from(record.peer_address.as_str());
+        let dismissals = self.dismissals.clone();
         let dial = tower::service_fn(move |_: Uri| {
             let (connector, transport) = (connector.clone(), transport.clone());
             let (address, name) = (address.clone(), name.clone());
+            let dismissals = dismissals.clone();
             async move {
                 let connection = transport.dial(&address).await?;
-                let stream = connector.connect(name, connection).await?;
-                std::io::Result::Ok(TokioIo::new(stream))
+                let connected = connector.connect(name, connection).await;
+                let stream = connected.inspect_err(|error| dismissals.look_at(number, error))?;
+                std::io::Result::Ok(TokioIo::new(Attentive {
+                    stream,
+                    peer: number,
+                    dismissals,
+                }))
             }
         });
         let endpoint = Endpoint::from_shared(format!("http://{}", record.peer_address))

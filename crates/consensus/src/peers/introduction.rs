@@ -59,7 +59,13 @@ impl Introduction {
     async fn ask(&self, number: NodeNumber, record: &PeerRecord) -> Option<StoredMembership> {
         let mut client = self.dialer.client(number, record, Lane::Control).ok()?;
         let request = pb::IntroduceRequest { from: self.own.0 };
-        let answer = client.introduce(request).await.ok()?.into_inner();
+        let answer = client.introduce(request).await.inspect_err(|status| {
+            // No peer any more: a handshake tells whether it was removed.
+            if status.code() == tonic::Code::PermissionDenied {
+                self.dialer.hang_up(number, Lane::Control);
+            }
+        });
+        let answer = answer.ok()?.into_inner();
         codec::read_stored_membership(answer.membership).ok()
     }
 }

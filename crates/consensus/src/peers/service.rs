@@ -17,7 +17,7 @@ use super::{book::PeerBook, listener::ProvedKey, receive_snapshot};
 use crate::{
     codec::{self, peer as peer_codec, raft as raft_codec},
     freshness::{ProofRefused, Prover},
-    membership::{ChangeError, Members, MembershipChange},
+    membership::{Asked, Members, answered},
     outcome::ProposeError,
     propose::{Forwarded, Proposer},
     raft::{Raft, Vote},
@@ -272,28 +272,15 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::ChangeMembershipRequest>,
     ) -> Result<Response<pb::ChangeMembershipResponse>, Status> {
-        use pb::{change_membership_request::Change, change_membership_response::Outcome};
         let from = sender(&self.book, &request, request.get_ref().from)?;
         self.proposer
             .may_forward(from)
             .map_err(|error| Status::permission_denied(error.to_string()))?;
-        let change = match request.into_inner().change {
-            Some(Change::AddLearner(number)) => MembershipChange::AddLearner(NodeNumber(number)),
-            Some(Change::Promote(number)) => MembershipChange::Promote(NodeNumber(number)),
-            None => {
-                return Err(Status::invalid_argument(
-                    "a change that this build does not know",
-                ));
-            }
-        };
-        let outcome = match self.members.change_here(change).await {
-            Ok(()) => Outcome::Done(true),
-            Err(ChangeError::NotLeader(leader)) => Outcome::NotLeader(not_leader(leader)),
-            Err(ChangeError::Refused(why)) => Outcome::Refused(why),
-            Err(ChangeError::Unknown(why)) => Outcome::Unknown(why),
-        };
+        let asked = Asked::read(request.get_ref())
+            .ok_or_else(|| Status::invalid_argument("a change that this build does not know"))?;
+        let outcome = self.members.change_here(asked).await;
         Ok(Response::new(pb::ChangeMembershipResponse {
-            outcome: Some(outcome),
+            outcome: Some(answered(outcome)),
         }))
     }
 

@@ -117,6 +117,12 @@ fn stranger() -> Error {
     Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)
 }
 
+/// Why one ends with the key of a node that was removed: by this alert the node
+/// learns of it.
+fn removed() -> Error {
+    Error::InvalidCertificate(rustls::CertificateError::Revoked)
+}
+
 fn tls12() -> Error {
     Error::General("peers speak TLS 1.3 only".into())
 }
@@ -199,6 +205,7 @@ impl ClientCertVerifier for KnownClient {
     ) -> Result<ClientCertVerified, Error> {
         match self.book.number_of(shown.as_ref()) {
             Some(_) => Ok(ClientCertVerified::assertion()),
+            None if self.book.was_removed(shown.as_ref()) => Err(removed()),
             None => Err(stranger()),
         }
     }

@@ -16,8 +16,9 @@ use tempfile::TempDir;
 
 use super::switchboard::Switchboard;
 use crate::{
-    Admission, Clocks, Compaction, Consensus, DirectoryIdentity, Entropy, HistoryBounds, Options,
-    Outcome, PeerIdentity, PeerRecord, Proposal, ProposeError, SystemClocks, Timing,
+    Admission, Clocks, Compaction, Consensus, DirectoryIdentity, Entropy, HistoryBounds,
+    MembershipChange, Options, Outcome, PeerIdentity, PeerRecord, Proposal, ProposeError,
+    SystemClocks, Timing,
 };
 
 pub(super) const LINEAGE: Lineage = Lineage {
@@ -263,7 +264,7 @@ impl Cluster {
         self.start(number).await;
         let leader = self.leader().await;
         self.nodes[&leader]
-            .add_learner(NodeNumber(number), PATIENCE)
+            .change_membership(MembershipChange::Enrol(NodeNumber(number)), PATIENCE)
             .await
             .unwrap();
         self.caught_up(number).await;
@@ -278,12 +279,19 @@ impl Cluster {
         }
     }
 
+    /// The operator made a fresh admission file for it.
+    pub(super) fn admitted_again(&mut self, number: u64, revision: Revision) {
+        if let Some(machine) = self.machines.get_mut(&number) {
+            machine.admitted_at = revision;
+        }
+    }
+
     /// Asks until the learner has caught up.
     pub(super) async fn promote(&self, number: u64) {
         eventually("promoted", async || {
             let leader = self.leader().await;
             self.nodes[&leader]
-                .promote(NodeNumber(number), PATIENCE)
+                .change_membership(MembershipChange::Promote(NodeNumber(number)), PATIENCE)
                 .await
                 .is_ok()
         })

@@ -4,7 +4,15 @@ use chancery_authority::{Answer, Reason};
 use chancery_credential::NodeNumber;
 
 use super::cluster::{Cluster, PATIENCE, eventually, owner};
-use crate::{BirthError, ChangeError, Step};
+use crate::{BirthError, ChangeError, MembershipChange, Progress, Step};
+
+fn enrol(number: u64) -> MembershipChange {
+    MembershipChange::Enrol(NodeNumber(number))
+}
+
+fn promote(number: u64) -> MembershipChange {
+    MembershipChange::Promote(NodeNumber(number))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_grows_from_one_node_to_three_voters() {
@@ -29,11 +37,11 @@ async fn a_cluster_grows_from_one_node_to_three_voters() {
     // Once more changes nothing.
     let leader = cluster.leader().await;
     cluster.nodes[&leader]
-        .add_learner(NodeNumber(2), PATIENCE)
+        .change_membership(enrol(2), PATIENCE)
         .await
         .unwrap();
     cluster.nodes[&leader]
-        .promote(NodeNumber(2), PATIENCE)
+        .change_membership(promote(2), PATIENCE)
         .await
         .unwrap();
     cluster.end().await;
@@ -113,22 +121,22 @@ async fn a_request_that_is_sent_twice_is_carried_out_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_admitted_learners_that_caught_up_become_voters() {
     let mut cluster = Cluster::born().await;
-    let refused = |result: Result<(), ChangeError>| match result {
-        Err(ChangeError::Refused(why)) => why,
+    let refused = |result: Result<Progress, ChangeError>| match result {
+        Err(ChangeError::Refused(why) | ChangeError::NotYet(why)) => why,
         other => panic!("{other:?}"),
     };
     let node = cluster.nodes[&1].clone();
-    let why = refused(node.add_learner(NodeNumber(9), PATIENCE).await);
+    let why = refused(node.change_membership(enrol(9), PATIENCE).await);
     assert!(why.contains("not admitted"), "{why}");
 
     cluster.install_machine(2).await;
     cluster.admit(2).await;
-    let why = refused(node.promote(NodeNumber(2), PATIENCE).await);
-    assert!(why.contains("no learner"), "{why}");
+    let why = refused(node.change_membership(promote(2), PATIENCE).await);
+    assert!(why.contains("no member"), "{why}");
 
     // Its process does not run yet, so it cannot have caught up.
-    node.add_learner(NodeNumber(2), PATIENCE).await.unwrap();
-    let why = refused(node.promote(NodeNumber(2), PATIENCE).await);
+    node.change_membership(enrol(2), PATIENCE).await.unwrap();
+    let why = refused(node.change_membership(promote(2), PATIENCE).await);
     assert!(why.contains("not heard of"), "{why}");
 
     cluster.start(2).await;

@@ -4,6 +4,7 @@
 mod cluster;
 mod compaction;
 mod comparison;
+mod departures;
 mod failover;
 mod freshness;
 mod growth;

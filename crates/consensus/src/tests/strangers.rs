@@ -65,6 +65,7 @@ async fn every_call(client: &mut PeerClient, from: u64) -> Vec<(&'static str, St
     let change = pb::ChangeMembershipRequest {
         from,
         change: Some(pb::change_membership_request::Change::Promote(from)),
+        look_only: false,
     };
     let append = match client.append(append).await {
         Ok(answers) => match answers.into_inner().message().await {

@@ -27,6 +27,8 @@ pub(super) struct AdmissionFile {
     as_of_revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     birth: Option<BirthFile>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    readmitted: bool,
 }
 
 impl Document for AdmissionFile {
@@ -78,6 +80,7 @@ impl From<&Admission> for AdmissionFile {
             peers: admission.peers.iter().map(peer).collect(),
             as_of_revision: admission.as_of.0,
             birth: admission.birth.as_ref().map(BirthFile::from),
+            readmitted: admission.readmitted,
         }
     }
 }
@@ -116,6 +119,7 @@ impl TryFrom<AdmissionFile> for Admission {
                 .collect::<Result<_, _>>()?,
             as_of: Revision(file.as_of_revision),
             birth: file.birth.map(Birth::try_from).transpose()?,
+            readmitted: file.readmitted,
         })
     }
 }

@@ -56,6 +56,9 @@ pub struct Admission {
     pub as_of: Revision,
     /// The first node begins the lineage with this.
     pub birth: Option<Birth>,
+    /// It was a node before, by other keys, so its data has to be there: with it
+    /// would be lost the votes that it gave.
+    pub readmitted: bool,
 }
 
 /// Another node, as it was when the admission was made.

@@ -108,6 +108,7 @@ impl Admission {
                 node: found.node.0,
                 lineage: found.lineage.to_string(),
             }),
+            (None, Installed::Joined) if self.readmitted => Err(self.data_gone(&data)),
             (None, Installed::Joined) => Ok(self.identity().create_directory(&data)?),
             (None, Installed::Renewed) => Err(self.data_gone(&data)),
         }

@@ -71,6 +71,7 @@ impl Story {
                     public_keys: vec![operator.unwrap().peer_public().spki().to_vec()],
                 }],
             }),
+            readmitted: false,
         }
     }
 }

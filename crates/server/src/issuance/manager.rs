@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{
-    Actor, Answer, Command, Event, IssuerStanding, OpenIssuer, RequestId, open_issuer_message,
+    Actor, Answer, Command, Event, IssuerStanding, NodeRecord, OpenIssuer, RequestId,
+    open_issuer_message,
 };
 use chancery_consensus::{Consensus, Events, Missed, Outcome, Proposal, Step};
 use chancery_credential::{EpochNumber, IssuerNumber, PeerSigningKey, SigningKey};
@@ -171,7 +172,16 @@ impl IssuerManager {
 
     /// Brings this process to an issuer of the newest epoch.
     async fn follow(&self, waiting: &mut Option<Waiting>) -> Result<(), Failed> {
-        let Some(newest) = self.consensus.read_state(|state| state.epoch()) else {
+        let node = self.consensus.node();
+        let may_open = |node: &Arc<NodeRecord>| node.stands() && !node.check_only;
+        let (newest, may_open) = self
+            .consensus
+            .read_state(|state| (state.epoch(), state.node(node).is_some_and(may_open)));
+        // It would be refused. That changes by a command about this node only.
+        if !may_open {
+            return Err(Failed::Barred);
+        }
+        let Some(newest) = newest else {
             return Err(Failed::Unavailable);
         };
         let (epoch, emergency) = (newest.number, newest.emergency);

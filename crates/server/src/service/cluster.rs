@@ -1,18 +1,15 @@
 //! `ClusterService`: nodes, and how they are.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use chancery_authority::{Answer, Command, NodeRecord, NodeSpec};
-use chancery_consensus::ChangeError;
+use chancery_authority::{Answer, Command, NodeRecord, NodeSpec, Seat};
+use chancery_consensus::{Departure, MembershipChange, Progress};
 use chancery_credential::{NodeNumber, PeerPublicKey};
 use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, parse, split};
+use super::{Desk, membership::Asked, parse, split};
 use crate::caller::refuse;
-
-/// How long a change of the membership is waited for.
-const MEMBERSHIP_WAIT: Duration = Duration::from_secs(10);
 
 /// The service over a node's desk.
 pub(crate) struct Clusters(pub(crate) Arc<Desk>);
@@ -79,7 +76,7 @@ impl ClusterService for Clusters {
             api_address: message.api_address.clone(),
             peer_address: message.peer_address.clone(),
             peer_key,
-            check_only: false,
+            check_only: message.check_only,
         });
         let done = self.0.command(&caller, meta, command).await?;
         let Answer::Node(number) = done.answer else {
@@ -90,55 +87,152 @@ impl ClusterService for Clusters {
                 "report this: it is a defect",
             ));
         };
-        self.0
-            .consensus
-            .add_learner(number, MEMBERSHIP_WAIT)
-            .await
-            .map_err(|error| membership("the node is admitted, and not yet a learner", &error))?;
-        let (lineage, trust_domain) = (
-            self.0.consensus.view().lineage(),
-            self.0
-                .consensus
-                .directory()
-                .settings()
-                .map(|settings| settings.trust_domain.to_string())
-                .unwrap_or_default(),
-        );
-        Ok(Response::new(v1::AddNodeResponse {
-            committed: Some(self.0.committed(done.revision)),
-            number: number.0,
-            peers: self.peers(number),
-            lineage_generation: lineage.generation,
-            lineage_random: lineage.random,
-            trust_domain,
-        }))
+        let what = "the node is admitted, and not yet a learner";
+        self.0.enrol(number, what).await?;
+        let committed = self.0.committed(done.revision);
+        Ok(Response::new(self.admitted(number, committed)))
     }
 
     async fn promote(
         &self,
         request: Request<v1::PromoteRequest>,
     ) -> Result<Response<v1::PromoteResponse>, Status> {
-        let message = request.into_inner();
-        self.0
-            .consensus
-            .promote(NodeNumber(message.number), MEMBERSHIP_WAIT)
-            .await
-            .map_err(|error| membership("the node was not promoted", &error))?;
-        // The change stands in the log at or before what a proof begun now reaches.
-        self.0.prove().await?;
-        let revision = self.0.consensus.view().revision();
-        Ok(Response::new(v1::PromoteResponse {
-            committed: Some(self.0.committed(revision)),
+        let (caller, message) = split(request)?;
+        let asked = Asked {
+            caller: &caller,
+            meta: message.meta,
+            what: "the node was not promoted",
+        };
+        let change = MembershipChange::Promote(NodeNumber(message.number));
+        self.0.seat(asked, change, Seat::Voter).await?;
+        let committed = Some(self.reached().await?);
+        Ok(Response::new(v1::PromoteResponse { committed }))
+    }
+
+    async fn demote(
+        &self,
+        request: Request<v1::DemoteRequest>,
+    ) -> Result<Response<v1::DemoteResponse>, Status> {
+        let (caller, message) = split(request)?;
+        let asked = Asked {
+            caller: &caller,
+            meta: message.meta,
+            what: "the node was not demoted",
+        };
+        let change = MembershipChange::Demote(NodeNumber(message.number));
+        self.0.seat(asked, change, Seat::Learner).await?;
+        let committed = Some(self.reached().await?);
+        Ok(Response::new(v1::DemoteResponse { committed }))
+    }
+
+    async fn transfer(
+        &self,
+        request: Request<v1::TransferRequest>,
+    ) -> Result<Response<v1::TransferResponse>, Status> {
+        let (caller, message) = split(request)?;
+        let asked = Asked {
+            caller: &caller,
+            meta: message.meta,
+            what: "the lead was not handed over",
+        };
+        let to = (message.number != 0).then_some(NodeNumber(message.number));
+        let change = MembershipChange::Transfer(to);
+        let leader = self.0.seat(asked, change, Seat::Leader).await?;
+        let committed = Some(self.reached().await?);
+        Ok(Response::new(v1::TransferResponse {
+            committed,
+            leader: leader.0,
+        }))
+    }
+
+    async fn remove_node(
+        &self,
+        request: Request<v1::RemoveNodeRequest>,
+    ) -> Result<Response<v1::RemoveNodeResponse>, Status> {
+        use v1::remove_node_request::Departure as Wire;
+        let (caller, message) = split(request)?;
+        let how = match Wire::try_from(message.how) {
+            Ok(Wire::Graceful) => Departure::Graceful,
+            Ok(Wire::Lost) => Departure::Lost,
+            Ok(Wire::Compromised) => Departure::Compromised,
+            Err(_) => return Err(parse::invalid("how", "it is no way to leave")),
+        };
+        let asked = Asked {
+            caller: &caller,
+            meta: message.meta,
+            what: "the node was not taken out",
+        };
+        let progress = (self.0)
+            .remove(asked, NodeNumber(message.number), how)
+            .await?;
+        let again_after = match progress {
+            Progress::Waits(wait) => wait.try_into().ok(),
+            Progress::Done | Progress::Possible(_) => None,
+        };
+        Ok(Response::new(v1::RemoveNodeResponse {
+            committed: Some(self.reached().await?),
+            done: progress == Progress::Done,
+            again_after,
+        }))
+    }
+
+    /// As admitting: the command first, then the membership takes the new key in. A
+    /// retry under another request id finds the first step done.
+    async fn readmit_node(
+        &self,
+        request: Request<v1::ReadmitNodeRequest>,
+    ) -> Result<Response<v1::ReadmitNodeResponse>, Status> {
+        let (caller, message) = split(request)?;
+        let number = NodeNumber(message.number);
+        let peer_key = PeerPublicKey::from_spki(&message.peer_public_key)
+            .map_err(|error| parse::invalid("peer_public_key", error))?;
+        let record = self.0.node_record(number)?;
+        if !(record.stands() && record.peer_key == peer_key) {
+            let command = Command::ReadmitNode {
+                node: number,
+                peer_key,
+            };
+            self.0.command(&caller, message.meta, command).await?;
+        }
+        let what = "the node is readmitted, and its peers do not know its new key yet";
+        self.0.enrol(number, what).await?;
+        let committed = self.reached().await?;
+        Ok(Response::new(v1::ReadmitNodeResponse {
+            admitted: Some(self.admitted(number, committed)),
         }))
     }
 }
 
 impl Clusters {
+    /// What stands in the log by now: a change of the membership too, which stands
+    /// at or before what a proof begun now reaches.
+    async fn reached(&self) -> Result<v1::Committed, Status> {
+        self.0.prove().await?;
+        Ok(self.0.committed(self.0.consensus.view().revision()))
+    }
+
+    /// What a node has to know to join.
+    fn admitted(&self, number: NodeNumber, committed: v1::Committed) -> v1::AddNodeResponse {
+        let lineage = self.0.consensus.view().lineage();
+        let settings = self.0.consensus.directory().settings();
+        v1::AddNodeResponse {
+            committed: Some(committed),
+            number: number.0,
+            peers: self.peers(number),
+            lineage_generation: lineage.generation,
+            lineage_random: lineage.random,
+            trust_domain: settings
+                .map(|settings| settings.trust_domain.to_string())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Those that are not gone.
     fn peers(&self, except: NodeNumber) -> Vec<v1::Peer> {
         self.0.consensus.read_state(|state| {
             state
                 .nodes()
-                .filter(|record| record.number != except)
+                .filter(|record| record.number != except && record.removed_at.is_none())
                 .map(|record| v1::Peer {
                     number: record.number.0,
                     peer_address: record.peer_address.to_string(),
@@ -149,31 +243,19 @@ impl Clusters {
     }
 }
 
-fn membership(what: &str, error: &ChangeError) -> Status {
-    let (code, reason) = match error {
-        ChangeError::Refused(_) => (Code::FailedPrecondition, "MEMBERSHIP_REFUSED"),
-        ChangeError::NotLeader(_) => (Code::Unavailable, "NO_LEADER"),
-        ChangeError::Unknown(_) => (Code::Unavailable, "OUTCOME_UNKNOWN"),
-    };
-    refuse(
-        code,
-        reason,
-        format!("{what}: {error}"),
-        "send the same request again once that is mended",
-    )
-}
-
 fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
     use v1::node::Standing;
-    let standing = match raft
+    let member = raft
         .members
         .iter()
-        .find(|member| member.number == record.number)
-    {
+        .find(|member| member.number == record.number);
+    let standing = match member {
+        _ if record.removed_at.is_some() => Standing::Removed,
         Some(member) if member.voter => Standing::Voter,
         Some(_) => Standing::Learner,
         None => Standing::Admitted,
     };
+    let heard = member.and_then(|member| member.heard);
     v1::Node {
         number: record.number.0,
         name: record.name.to_string(),
@@ -183,5 +265,9 @@ fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
         peer_key_thumbprint: record.peer_key.thumbprint().to_string(),
         barred: record.barred,
         peer_public_key: record.peer_key.spki().to_vec(),
+        retiring: record.retiring,
+        check_only: record.check_only,
+        lag: member.and_then(|member| member.lag),
+        heard_ms: heard.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
     }
 }

@@ -111,7 +111,7 @@ fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
 }
 
 /// A rejection is a committed answer: it is final for this request id.
-fn rejected(rejection: &Rejection) -> Status {
+pub(super) fn rejected(rejection: &Rejection) -> Status {
     let code = match rejection.kind() {
         Kind::NotFound => Code::NotFound,
         Kind::AlreadyExists => Code::AlreadyExists,

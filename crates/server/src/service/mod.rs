@@ -12,6 +12,7 @@ mod command;
 mod consistency;
 mod history;
 mod keys;
+mod membership;
 mod parse;
 mod principals;
 mod revocation;

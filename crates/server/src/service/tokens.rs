@@ -108,6 +108,19 @@ impl Tokens {
         minted
     }
 
+    /// A node that only checks has no issuer, and waiting for one is of no use.
+    fn mint_refusal(&self, error: &MintError) -> Status {
+        if matches!(error, MintError::NoIssuer) && self.0.status.is_check_only() {
+            return refuse(
+                Code::Unavailable,
+                "CHECK_ONLY",
+                "this node only checks tokens, and mints none",
+                "ask another node",
+            );
+        }
+        mint_refusal(error)
+    }
+
     async fn try_mint(
         &self,
         caller: &Caller,
@@ -120,7 +133,7 @@ impl Tokens {
             .0
             .minter
             .mint(bearer, &wanted)
-            .map_err(|error| mint_refusal(&error))?;
+            .map_err(|error| self.mint_refusal(&error))?;
         Ok(v1::MintResponse {
             token: minted.token,
             expires_at: minted.expires_at,

@@ -1,14 +1,15 @@
 //! `chancery node add`, where the operator is: admits a node, and turns its
 //! request file into its admission file.
 
-use std::{collections::BTreeMap, path::PathBuf, time::SystemTime};
+use std::path::PathBuf;
 
 use chancery_client::{Client, Idempotence, v1};
-use chancery_credential::{ConsistencyToken, Lineage, NodeNumber, PeerPublicKey, Revision};
-use chancery_server::admission::{Admission, AdmittedPeer, NodeRequest, Root, SubjectName};
+use chancery_credential::{ConsistencyToken, Revision};
+use chancery_server::admission::NodeRequest;
 use clap::Args;
 use serde::Serialize;
 
+use super::admission::AdmissionArgs;
 use crate::{
     cluster::ClusterArgs,
     failure::{Failure, Kind},
@@ -20,18 +21,11 @@ use crate::{
 /// Arguments of `node add`.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// The node's request file
-    #[arg(long, value_name = "FILE")]
-    request: PathBuf,
-    /// Name or IP address that the node's server certificate vouches for; repeat it
-    #[arg(long = "san", value_name = "NAME", required = true)]
-    names: Vec<SubjectName>,
-    /// The directory with the root's private key, as `chancery init` made it
-    #[arg(long, value_name = "DIR", default_value = "chancery-ca")]
-    ca: PathBuf,
-    /// The admission file to write [default: <node's name>.admission.json]
-    #[arg(long, value_name = "FILE")]
-    admission: Option<PathBuf>,
+    #[command(flatten)]
+    admission: AdmissionArgs,
+    /// It answers checks, mints nothing, and never votes
+    #[arg(long)]
+    check_only: bool,
     #[command(flatten)]
     order: OrderArgs,
     #[command(flatten)]
@@ -63,83 +57,50 @@ const COLUMNS: [Column; 9] = [
 ];
 
 pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
-    // All that can fail here is tried before the cluster is asked for anything.
-    let request = NodeRequest::read(&args.request)?;
-    let root = Root::load(&args.ca)?;
-    let chain = root.sign(&request, &args.names, SystemTime::now())?;
-    let path = args
-        .admission
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{}.admission.json", request.name())));
-    if path.symlink_metadata().is_ok() {
-        return Err(
-            Failure::local(format_args!("`{}` is there already", path.display()))
-                .next("give another file with --admission"),
-        );
-    }
+    let draft = args.admission.draft()?;
+    draft.must_be_new()?;
     let client = args.cluster.client()?;
     let order = args.order.order()?;
 
-    let added = admit(&client, &order, &request).await?;
-    let names = addresses(&client).await;
-    let admission = Admission {
-        lineage: Lineage {
-            generation: added.lineage_generation,
-            random: added.lineage_random,
-        },
-        trust_domain: added
-            .trust_domain
-            .parse()
-            .map_err(|_| Failure::unexpected("trust domain"))?,
-        node: NodeNumber(added.number),
-        name: request.name().clone(),
-        api_address: request.api_address().to_owned(),
-        peer_address: request.peer_address().to_owned(),
-        peer_key: request.peer_key().clone(),
-        server_certificate_chain: chain,
-        root_certificate: root.certificate_pem().to_owned(),
-        peers: peers(added.peers, &names)?,
-        as_of: as_of(
-            added
-                .committed
-                .as_ref()
-                .map(|committed| &committed.consistency_token),
-        )?,
-        birth: None,
-    };
-    admission
-        .write_new(&path)
-        .map_err(|error| again(error.into(), &order))?;
+    let request = &draft.request;
+    let added = admit(&client, &order, request, args.check_only).await?;
+    let (number, committed) = (added.number, added.committed.clone());
+    draft
+        .write(&client, added, false)
+        .await
+        .map_err(|error| again(error, &order))?;
     if let Some(profile) = args.cluster.profile_of_endpoints() {
         Profile::add_endpoint(profile, request.api_address())?;
     }
     output.record(
         &AddView {
-            node: added.number,
+            node: number,
             name: request.name().to_string(),
             api_address: request.api_address().to_owned(),
             peer_address: request.peer_address().to_owned(),
             peer_key_thumbprint: request.peer_key().thumbprint().to_string(),
             server_key_thumbprint: request.server_key().thumbprint().to_string(),
-            admission: path.clone(),
-            committed: CommittedView::of(added.committed)?,
+            admission: draft.path.clone(),
+            committed: CommittedView::of(committed)?,
         },
         &COLUMNS,
     )?;
-    output.note(&format!(
-        "\nnext: check that the thumbprints are those that the node printed, take the admission file\n\
-         to it, and there type\n  chancery join --dir DIR {}\n  chancery serve --config DIR/node.toml\n\
-         and once it has caught up, here:\n  chancery node promote {}",
-        path.display(),
-        added.number,
-    ));
+    let last = if args.check_only {
+        String::new()
+    } else {
+        format!(
+            "\nand then, here, where it waits until the node has caught up:\n  chancery node promote {number}"
+        )
+    };
+    output.note(&format!("\nnext: {}{last}", draft.at_the_node()));
     Ok(())
 }
 
-async fn admit(
+pub(super) async fn admit(
     client: &Client,
     order: &Order,
     request: &NodeRequest,
+    check_only: bool,
 ) -> Result<v1::AddNodeResponse, Failure> {
     let message = v1::AddNodeRequest {
         meta: order.meta(),
@@ -147,6 +108,7 @@ async fn admit(
         api_address: request.api_address().to_owned(),
         peer_address: request.peer_address().to_owned(),
         peer_public_key: request.peer_key().spki().to_vec(),
+        check_only,
     };
     order
         .send(client, |channel| {
@@ -158,14 +120,6 @@ async fn admit(
             }
         })
         .await
-}
-
-/// Names and API addresses of the nodes, for people who read the admission; it
-/// does without them.
-async fn addresses(client: &Client) -> BTreeMap<u64, v1::Node> {
-    let nodes = status(client).await.map(|status| status.nodes);
-    let nodes = nodes.unwrap_or_default();
-    nodes.into_iter().map(|node| (node.number, node)).collect()
 }
 
 pub(super) async fn status(client: &Client) -> Result<v1::StatusResponse, chancery_client::Error> {
@@ -186,29 +140,9 @@ pub(super) fn as_of(consistency_token: Option<&String>) -> Result<Revision, Fail
         .ok_or_else(|| Failure::unexpected("consistency token"))
 }
 
-fn peers(
-    peers: Vec<v1::Peer>,
-    names: &BTreeMap<u64, v1::Node>,
-) -> Result<Vec<AdmittedPeer>, Failure> {
-    let admitted = |peer: v1::Peer| {
-        let node = names.get(&peer.number);
-        Ok(AdmittedPeer {
-            number: NodeNumber(peer.number),
-            name: node.map(|node| node.name.clone()).unwrap_or_default(),
-            peer_address: peer.peer_address,
-            api_address: node
-                .map(|node| node.api_address.clone())
-                .unwrap_or_default(),
-            public_key: PeerPublicKey::from_spki(&peer.peer_public_key)
-                .map_err(|_| Failure::unexpected("usable peer key"))?,
-        })
-    };
-    peers.into_iter().map(admitted).collect()
-}
-
 /// The node is admitted, and its file is not there: the same command gives the
 /// same answer.
-fn again(failure: Failure, order: &Order) -> Failure {
+pub(super) fn again(failure: Failure, order: &Order) -> Failure {
     Failure {
         kind: Kind::Unknown,
         message: format!("the node was admitted, and then: {}", failure.message),

@@ -30,9 +30,15 @@ struct NodeView {
     peer_address: String,
     peer_key_thumbprint: String,
     barred: bool,
+    retiring: bool,
+    check_only: bool,
+    /// Told by the leader only.
+    lag: Option<u64>,
+    /// Told by the leader only.
+    heard_ms: Option<u64>,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     ("node", "/number"),
     ("name", "/name"),
     ("standing", "/standing"),
@@ -40,6 +46,8 @@ const COLUMNS: [Column; 7] = [
     ("api address", "/api_address"),
     ("peer address", "/peer_address"),
     ("barred", "/barred"),
+    ("retiring", "/retiring"),
+    ("check only", "/check_only"),
 ];
 
 pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
@@ -68,6 +76,10 @@ pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
         peer_address: node.peer_address,
         peer_key_thumbprint: node.peer_key_thumbprint,
         barred: node.barred,
+        retiring: node.retiring,
+        check_only: node.check_only,
+        lag: node.lag,
+        heard_ms: node.heard_ms,
     };
     output.list(
         &status.nodes.into_iter().map(view).collect::<Vec<_>>(),
@@ -80,6 +92,7 @@ pub fn standing(node: &v1::Node) -> &'static str {
         Ok(v1::node::Standing::Learner) => "learner",
         Ok(v1::node::Standing::Voter) => "voter",
         Ok(v1::node::Standing::Admitted) => "admitted",
+        Ok(v1::node::Standing::Removed) => "removed",
         _ => "?",
     }
 }

@@ -1,9 +1,13 @@
-//! `chancery node promote`.
+//! `chancery node promote`: waits until the learner has caught up.
 
-use chancery_client::v1;
+use chancery_client::{
+    Client,
+    v1::{self, cluster_service_client::ClusterServiceClient},
+};
 use clap::Args;
 use serde::Serialize;
 
+use super::patience::{ASK_EVERY, Patience, WaitArgs};
 use crate::{
     cluster::ClusterArgs,
     failure::Failure,
@@ -11,11 +15,16 @@ use crate::{
     output::Output,
 };
 
+/// What the cluster answers until a learner has caught up.
+const CATCHING_UP: &str = "CATCHING_UP";
+
 /// Arguments of `node promote`.
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
     /// The node's number
     node: u64,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     order: OrderArgs,
     #[command(flatten)]
@@ -29,22 +38,9 @@ struct PromoteView {
 }
 
 pub async fn run(args: &PromoteArgs, output: Output) -> Result<(), Failure> {
-    let order = args.order.order()?;
-    let request = v1::PromoteRequest {
-        meta: order.meta(),
-        number: args.node,
-    };
-    let promoted: v1::PromoteResponse = order
-        .send(&args.cluster.client()?, |channel| {
-            let request = request.clone();
-            async move {
-                v1::cluster_service_client::ClusterServiceClient::new(channel)
-                    .promote(request)
-                    .await
-            }
-        })
-        .await?;
-    let committed = CommittedView::of(promoted.committed)?;
+    let client = args.cluster.client()?;
+    let mut patience = args.wait.begin(output);
+    let committed = promote(&client, &args.order, args.node, &mut patience).await?;
     output.record(
         &PromoteView {
             node: args.node,
@@ -52,4 +48,44 @@ pub async fn run(args: &PromoteArgs, output: Output) -> Result<(), Failure> {
         },
         &COMMITTED,
     )
+}
+
+/// Asks until the learner has caught up. What was refused until then changed
+/// nothing and stands in no record.
+pub(super) async fn promote(
+    client: &Client,
+    order: &OrderArgs,
+    node: u64,
+    patience: &mut Patience,
+) -> Result<CommittedView, Failure> {
+    loop {
+        let failure = match once(client, order, node).await {
+            Ok(committed) => return Ok(committed),
+            Err(failure) if failure.reason == CATCHING_UP => failure,
+            Err(failure) => return Err(failure),
+        };
+        let what = failure.message.clone();
+        let given_up = || {
+            failure.next(
+                "see with `chancery node status` that it runs; the same command waits on, or give \
+                 it longer with --wait",
+            )
+        };
+        patience.wait_for(&what, ASK_EVERY, given_up).await?;
+    }
+}
+
+async fn once(client: &Client, order: &OrderArgs, number: u64) -> Result<CommittedView, Failure> {
+    let order = order.order()?;
+    let request = v1::PromoteRequest {
+        meta: order.meta(),
+        number,
+    };
+    let promoted: v1::PromoteResponse = order
+        .send(client, |channel| {
+            let request = request.clone();
+            async move { ClusterServiceClient::new(channel).promote(request).await }
+        })
+        .await?;
+    CommittedView::of(promoted.committed)
 }

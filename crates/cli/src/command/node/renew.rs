@@ -81,7 +81,9 @@ pub async fn run(args: &RenewArgs, output: Output) -> Result<(), Failure> {
 async fn name_present_nodes(admission: &mut Admission, client: &Client) -> Result<(), Failure> {
     let status = add::status(client).await?;
     let others = status.nodes.into_iter();
-    let others = others.filter(|node| node.number != admission.node.0);
+    let others = others.filter(|node| {
+        node.number != admission.node.0 && node.standing() != v1::node::Standing::Removed
+    });
     admission.peers = others.map(peer).collect::<Result<_, _>>()?;
     admission.as_of = add::as_of(Some(&status.consistency_token))?;
     Ok(())

@@ -1,0 +1,211 @@
+//! Changes of the membership, in the name of who asks: looked at first, so that
+//! only what can be done stands in the record; then recorded; then done. Each can
+//! be asked for again, at any step.
+
+use std::time::Duration;
+
+use chancery_authority::{Command, NodeRecord, Reason, Rejection, Seat};
+use chancery_consensus::{ChangeError, Departure, MembershipChange, Progress};
+use chancery_credential::NodeNumber;
+use chancery_wire::v1;
+use tonic::{Code, Status};
+
+use super::{Desk, command::rejected};
+use crate::caller::{Caller, refuse};
+
+/// How long a change of the membership is waited for.
+const MEMBERSHIP_WAIT: Duration = Duration::from_secs(10);
+
+/// What every change is asked with.
+pub(super) struct Asked<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) meta: Option<v1::CommandMeta>,
+    /// What is not so if it is refused, for people.
+    pub(super) what: &'static str,
+}
+
+impl Desk {
+    /// Lets a node vote, or not, or lead. Gives the node that it came to.
+    pub(super) async fn seat(
+        &self,
+        asked: Asked<'_>,
+        change: MembershipChange,
+        seat: Seat,
+    ) -> Result<NodeNumber, Status> {
+        let Asked { caller, meta, what } = asked;
+        if let MembershipChange::Promote(node) = change {
+            // Or else a node that never votes would be waited for until it catches up.
+            self.may_vote(node)?;
+        }
+        let foreseen = self.may_change(change, what).await?;
+        let node = match (foreseen, change) {
+            (Progress::Possible(node), _) => node,
+            (
+                _,
+                MembershipChange::Promote(node)
+                | MembershipChange::Demote(node)
+                | MembershipChange::Transfer(Some(node)),
+            ) => return Ok(node),
+            (_, _) => return self.leader(what),
+        };
+        let command = Command::SeatNode { node, seat };
+        self.command(caller, meta, command).await?;
+        let change = match change {
+            MembershipChange::Transfer(None) => MembershipChange::Transfer(Some(node)),
+            change => change,
+        };
+        self.change(change, what).await?;
+        Ok(node)
+    }
+
+    /// Takes the removal of a node as far as it comes now.
+    pub(super) async fn remove(
+        &self,
+        asked: Asked<'_>,
+        node: NodeNumber,
+        how: Departure,
+    ) -> Result<Progress, Status> {
+        let Asked { caller, meta, what } = asked;
+        let record = self.node_record(node)?;
+        if record.removed_at.is_some() {
+            return Ok(Progress::Done);
+        }
+        let change = MembershipChange::Remove(node, how);
+        let (begun, first) = match how {
+            Departure::Graceful | Departure::Lost => (record.retiring, Command::RetireNode(node)),
+            Departure::Compromised => (record.barred, Command::RevokeNode(node)),
+        };
+        if !begun {
+            self.may_change(change, what).await?;
+        }
+        if node == self.consensus.node() {
+            return Err(ask_another(node));
+        }
+        let reason = meta.as_ref().map(|meta| meta.reason.clone());
+        if !begun {
+            self.take_the_lead_from(node).await?;
+            self.command(caller, meta, first).await?;
+        }
+        match self.change(change, what).await? {
+            Progress::Done => {
+                // Of the same request, and a command of its own.
+                let meta = v1::CommandMeta {
+                    reason: reason.unwrap_or_default(),
+                    ..v1::CommandMeta::default()
+                };
+                self.command(caller, Some(meta), Command::RemoveNode(node))
+                    .await?;
+                Ok(Progress::Done)
+            }
+            unfinished => Ok(unfinished),
+        }
+    }
+
+    /// Lets an admitted node replicate, or takes in a member's new record.
+    pub(super) async fn enrol(&self, node: NodeNumber, what: &'static str) -> Result<(), Status> {
+        let change = MembershipChange::Enrol(node);
+        self.change(change, what).await.map(drop)
+    }
+
+    /// A node, if it is known.
+    pub(super) fn node_record(
+        &self,
+        node: NodeNumber,
+    ) -> Result<std::sync::Arc<NodeRecord>, Status> {
+        let record = self.consensus.read_state(|state| state.node(node).cloned());
+        record.ok_or_else(|| rejected(&Rejection::new(Reason::NodeUnknown, node)))
+    }
+
+    fn may_vote(&self, node: NodeNumber) -> Result<(), Status> {
+        if self.node_record(node)?.check_only {
+            return Err(rejected(&Rejection::new(Reason::CheckOnlyVoter, node)));
+        }
+        Ok(())
+    }
+
+    /// A leader that leaves hands over before anything else: it may stop serving at
+    /// the next step.
+    async fn take_the_lead_from(&self, node: NodeNumber) -> Result<(), Status> {
+        if self.consensus.status().leader != Some(node) {
+            return Ok(());
+        }
+        let change = MembershipChange::Transfer(None);
+        let handed_over = self
+            .consensus
+            .change_membership(change, MEMBERSHIP_WAIT)
+            .await;
+        handed_over.map(drop).map_err(|error| {
+            refuse(
+                Code::FailedPrecondition,
+                "LEADER_HOLDS_ON",
+                format!("node {node} leads, and does not hand over: {error}"),
+                "stop it, or cut off its peer address, so that another is elected, and ask again",
+            )
+        })
+    }
+
+    fn leader(&self, what: &'static str) -> Result<NodeNumber, Status> {
+        let leader = self.consensus.status().leader;
+        leader.ok_or_else(|| membership(what, &ChangeError::NotLeader(None)))
+    }
+
+    async fn may_change(
+        &self,
+        change: MembershipChange,
+        what: &'static str,
+    ) -> Result<Progress, Status> {
+        let looked = self
+            .consensus
+            .may_change_membership(change, MEMBERSHIP_WAIT)
+            .await;
+        looked.map_err(|error| membership(what, &error))
+    }
+
+    async fn change(
+        &self,
+        change: MembershipChange,
+        what: &'static str,
+    ) -> Result<Progress, Status> {
+        let changed = self
+            .consensus
+            .change_membership(change, MEMBERSHIP_WAIT)
+            .await;
+        changed.map_err(|error| membership(what, &error))
+    }
+}
+
+/// A node that leaves can see to its own removal only until it has left.
+fn ask_another(node: NodeNumber) -> Status {
+    refuse(
+        Code::Unavailable,
+        "ASK_ANOTHER_NODE",
+        format!("node {node} is the one to be removed, and cannot see to that itself"),
+        "send the request to another node",
+    )
+}
+
+fn membership(what: &str, error: &ChangeError) -> Status {
+    let (code, reason, remedy) = match error {
+        ChangeError::Refused(_) => (
+            Code::FailedPrecondition,
+            "MEMBERSHIP_REFUSED",
+            "send the same request again once that is mended",
+        ),
+        ChangeError::NotYet(_) => (
+            Code::FailedPrecondition,
+            "CATCHING_UP",
+            "send the same request again in a moment",
+        ),
+        ChangeError::NotLeader(_) => (
+            Code::Unavailable,
+            "NO_LEADER",
+            "send the same request again, to any node",
+        ),
+        ChangeError::Unknown(_) => (
+            Code::Unavailable,
+            "OUTCOME_UNKNOWN",
+            "send the same request again: it goes on where it was",
+        ),
+    };
+    refuse(code, reason, format!("{what}: {error}"), remedy)
+}
