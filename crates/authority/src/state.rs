@@ -218,6 +218,22 @@ impl State {
         self.tables.grant_sets.values()
     }
 
+    /// Grant sets in order of their names, those after `name` only: for paging.
+    pub fn grant_sets_after(
+        &self,
+        name: Option<&GrantSetName>,
+    ) -> impl Iterator<Item = &Arc<GrantSetRecord>> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (self.tables.grant_sets).range::<GrantSetName, _>((from, Bound::Unbounded));
+        range.map(|(_, record)| record)
+    }
+
+    /// How many agents refer to a grant set.
+    #[must_use]
+    pub fn agents_under(&self, set: &GrantSetName) -> u64 {
+        self.tables.agents_under.get(set).copied().unwrap_or(0)
+    }
+
     /// An operator.
     #[must_use]
     pub fn operator(&self, name: &PrincipalName) -> Option<&Arc<OperatorRecord>> {

@@ -41,6 +41,8 @@ pub(crate) struct Tables {
     pub(crate) keys: BTreeMap<KeyThumbprint, Holder>,
     /// Index: the watermarks by revision. A revision sets at most one.
     pub(crate) watermark_at: BTreeMap<Revision, Subject>,
+    /// Index: how many agents refer to a grant set. Never 0.
+    pub(crate) agents_under: BTreeMap<GrantSetName, u64>,
     sums: [Sum; Table::ALL.len()],
 }
 
@@ -237,6 +239,10 @@ impl Tables {
         for (key, holder) in held_keys(row) {
             self.keys.insert(key, holder);
         }
+        for set in grant_sets_of(row) {
+            let agents = self.agents_under.entry(set.clone()).or_insert(0);
+            *agents = agents.saturating_add(1);
+        }
     }
 
     fn unlink(&mut self, row: &Row) {
@@ -245,6 +251,12 @@ impl Tables {
         }
         for (key, _) in held_keys(row) {
             self.keys.remove(&key);
+        }
+        for set in grant_sets_of(row) {
+            let left = self.agents_under.remove(set).unwrap_or(0);
+            if left > 1 {
+                self.agents_under.insert(set.clone(), left - 1);
+            }
         }
     }
 
@@ -264,6 +276,14 @@ fn held_keys(row: &Row) -> Vec<(KeyThumbprint, Holder)> {
         Row::Service(service) => each(&service.keys, &Holder::Service(service.name.clone())),
         Row::Node(node) => vec![(node.peer_key.thumbprint(), Holder::Node(node.number))],
         _ => Vec::new(),
+    }
+}
+
+/// The grant sets that a row refers to.
+fn grant_sets_of(row: &Row) -> &[GrantSetName] {
+    match row {
+        Row::Agent(agent) => &agent.grant_sets,
+        _ => &[],
     }
 }
 

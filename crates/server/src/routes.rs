@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_wire::v1::{
     agent_service_server::AgentServiceServer, cluster_service_server::ClusterServiceServer,
-    key_service_server::KeyServiceServer, principal_service_server::PrincipalServiceServer,
+    grant_set_service_server::GrantSetServiceServer, key_service_server::KeyServiceServer,
+    principal_service_server::PrincipalServiceServer,
     revocation_service_server::RevocationServiceServer, token_service_server::TokenServiceServer,
 };
 use thiserror::Error;
@@ -19,7 +20,7 @@ use tonic_health::{
 use crate::{
     jwks,
     listener::Limits,
-    service::{Agents, Clusters, Desk, Keys, Principals, Revocations, Tokens},
+    service::{Agents, Clusters, Desk, GrantSets, Keys, Principals, Revocations, Tokens},
     status::{Health, NodeStatus},
 };
 
@@ -37,9 +38,10 @@ const HEALTH_EVERY: Duration = Duration::from_millis(250);
 /// which send new callers to settled nodes while there are any.
 const SETTLED: &str = "chancery.settled";
 /// What it says the same of: the node, and each of its services.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "chancery.v1.AgentService",
+    "chancery.v1.GrantSetService",
     "chancery.v1.PrincipalService",
     "chancery.v1.TokenService",
     "chancery.v1.RevocationService",
@@ -67,6 +69,7 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
     let mut routes = Routes::builder();
     routes
         .add_service(bounded!(AgentServiceServer, Agents(desk.clone())))
+        .add_service(bounded!(GrantSetServiceServer, GrantSets(desk.clone())))
         .add_service(bounded!(PrincipalServiceServer, Principals(desk.clone())))
         .add_service(bounded!(TokenServiceServer, Tokens(desk.clone())))
         .add_service(bounded!(RevocationServiceServer, Revocations(desk.clone())))

@@ -65,6 +65,7 @@ impl<'a> Transition<'a> {
                 grants,
                 keep_held,
             } => self.put_grant_set(name, grants, *keep_held),
+            Command::RemoveGrantSet(name) => self.remove_grant_set(name),
             Command::AddOperator(spec) => self.add_operator(spec),
             Command::AddService(spec) => self.add_service(spec),
             Command::RemoveOperator(name) => self.remove_operator(name),

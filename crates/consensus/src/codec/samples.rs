@@ -291,6 +291,7 @@ pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
             .boxed(),
         revision().prop_map(Command::RaiseFloor).boxed(),
         settings().prop_map(Command::SetSettings).boxed(),
+        grant_set_name().prop_map(Command::RemoveGrantSet).boxed(),
     ]
 }
 
@@ -324,6 +325,7 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::ReadmitNode { .. } => 24,
         Command::RaiseFloor(_) => 25,
         Command::SetSettings(_) => 26,
+        Command::RemoveGrantSet(_) => 27,
     }
 }
 

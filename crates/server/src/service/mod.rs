@@ -10,6 +10,7 @@ mod agents;
 mod cluster;
 mod command;
 mod consistency;
+mod grant_sets;
 mod keys;
 mod parse;
 mod principals;
@@ -27,6 +28,7 @@ use crate::{caller::Caller, clock::SystemClock, minting::Minter, status::NodeSta
 
 pub(crate) use agents::Agents;
 pub(crate) use cluster::Clusters;
+pub(crate) use grant_sets::GrantSets;
 pub(crate) use keys::Keys;
 pub(crate) use principals::Principals;
 pub(crate) use revocation::Revocations;

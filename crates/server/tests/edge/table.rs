@@ -95,6 +95,8 @@ fn an_auditor_changes_nothing_and_an_agent_asks_for_itself() {
             "AgentService/Get",
             "AgentService/List",
             "ClusterService/Status",
+            "GrantSetService/Get",
+            "GrantSetService/List",
             "KeyService/List",
             "PrincipalService/List",
             "PrincipalService/ListOwners",
