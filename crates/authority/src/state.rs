@@ -9,12 +9,12 @@ use chancery_credential::{
     Revision, SpiffeId, Subject, TokenId,
 };
 
-use crate::bounds::REQUEST_WINDOW_MS;
 use crate::digest;
 use crate::record::{
     AgentRecord, ClockRecord, EpochRecord, GrantSetRecord, Holder, IssuerRecord, NodeRecord,
     OperatorRecord, OwnerRecord, ServiceRecord,
 };
+use crate::requests::request_floor_ms;
 use crate::row::{Row, RowKey, Table};
 use crate::settings::Settings;
 use crate::tables::Tables;
@@ -150,7 +150,7 @@ impl State {
     /// Request ids from before are refused.
     #[must_use]
     pub fn request_floor_ms(&self) -> u64 {
-        self.log_time_ms().saturating_sub(REQUEST_WINDOW_MS)
+        request_floor_ms(self.log_time_ms())
     }
 
     /// The replicated settings; none before birth.

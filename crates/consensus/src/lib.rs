@@ -17,7 +17,7 @@
 //! - `log_store`, `state_machine`, `published`: the log, the state, and the order
 //!   in which readers see it;
 //! - `peers`: TLS with pinned keys, the peer service, Raft's network;
-//! - `freshness`, `skew`, `propose`, `membership`, `birth`, `status`.
+//! - `freshness`, `skew`, `propose`, `foresight`, `membership`, `birth`, `status`.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ mod consensus;
 mod consumer;
 mod error;
 mod events;
+mod foresight;
 mod freshness;
 mod log_store;
 mod membership;

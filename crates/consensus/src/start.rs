@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     consensus::{Consensus, Inner, Post, Running},
     error::StartError,
+    foresight::Foresight,
     freshness::Prover,
     log_store::LogStore,
     membership::Members,
@@ -101,6 +102,7 @@ impl Consensus {
             clocks: options.clocks,
             entropy: options.entropy,
             skew,
+            foresight: Foresight::new(published.clone(), prover.clone()),
         });
         let members = Arc::new(Members {
             own: node,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chancery_credential::{EpochNumber, Revision};
 
-use super::Transition;
+use super::{Subjected, Transition};
 use crate::bounds::MAX_FIRST_OPERATORS;
 use crate::command::Birth;
 use crate::event::{Answer, Event};
@@ -24,7 +24,9 @@ impl Transition<'_> {
         self.check_settings(&birth.settings)?;
         self.check_node(&birth.node)?;
         self.check_first_operators(birth)?;
-        self.state.move_log_time(self.stamp_ms);
+        if let Subjected::Live(state) = &mut self.state {
+            state.move_log_time(self.now_ms);
+        }
         self.put(Row::Meta(MetaRecord {
             lineage: birth.lineage,
             next_issuer: 1,
@@ -50,7 +52,7 @@ impl Transition<'_> {
         let mut names = BTreeSet::new();
         let mut keys = BTreeSet::from([birth.node.peer_key.thumbprint()]);
         for spec in operators {
-            self.check_operator(spec, self.stamp_ms)?;
+            self.check_operator(spec)?;
             if !names.insert(&spec.name) {
                 return Err(Rejection::new(Reason::OperatorExists, &spec.name));
             }
@@ -75,7 +77,7 @@ impl Transition<'_> {
         self.put(Row::Epoch(EpochRecord {
             number,
             opened_at: self.revision,
-            opened_at_ms: self.state.log_time_ms(),
+            opened_at_ms: self.now_ms,
             emergency,
         }));
         self.emit(Event::EpochOpened {

@@ -16,7 +16,7 @@ impl Transition<'_> {
     /// they like. Two keepers, one that leads and one that led, so open one.
     pub(super) fn open_epoch(&mut self, emergency: bool) -> Result<Answer, Rejection> {
         let newest = self.newest_epoch()?;
-        if matches!(self.actor, Actor::Node(_)) && self.state.log_time_ms() < self.due_ms(newest) {
+        if matches!(self.actor, Actor::Node(_)) && self.now_ms < self.due_ms(newest) {
             return Err(Rejection::new(Reason::EpochNotDue, newest.number));
         }
         let mut live: BTreeSet<_> = self.state.issuers().map(|issuer| issuer.epoch).collect();

@@ -81,7 +81,7 @@ impl Transition<'_> {
         if count >= MAX_OPERATORS {
             return Err(Rejection::new(Reason::OperatorsFull, count));
         }
-        self.check_operator(spec, self.state.log_time_ms())?;
+        self.check_operator(spec)?;
         self.put_operator(spec);
         Ok(Answer::Nothing)
     }

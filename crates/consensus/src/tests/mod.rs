@@ -4,8 +4,10 @@
 mod cluster;
 mod compaction;
 mod failover;
+mod following;
 mod freshness;
 mod growth;
+mod rejections;
 mod strangers;
 mod switchboard;
 mod wall_clocks;
