@@ -16,6 +16,7 @@ pub mod agent;
 pub mod call;
 pub mod chancery;
 pub mod cluster;
+pub mod https;
 pub mod inside;
 pub mod jwks;
 pub mod method;

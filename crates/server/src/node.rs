@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use chancery_consensus::{Consensus, StartError};
+use chancery_consensus::{Consensus, Consumer, StartError};
 use thiserror::Error;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,6 +33,8 @@ use crate::{
     listener::{Limits, Listener},
     metrics::{self, Gauges, MetricsError},
     minting::Minter,
+    rate::Rates,
+    recent::Recent,
     registry::{self, Principals},
     routes::{self, ReflectionError},
     service::{Desk, Snapshots},
@@ -207,15 +209,19 @@ async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let process = start::draw_process()?;
-    let consensus = start::consensus(config, &installed, process, &threads.raft).await?;
-    let running =
-        match Running::start(config, &installed, process, draw_seed, &consensus, threads).await {
-            Ok(running) => running,
-            Err(error) => {
-                consensus.shutdown().await;
-                return Err(error);
-            }
-        };
+    let recent = Arc::new(Recent::default());
+    let consumers: Vec<Arc<dyn Consumer>> = vec![recent.clone()];
+    let consensus = start::consensus(config, &installed, process, &threads.raft, consumers).await?;
+    let starting = Running::start(
+        config, &installed, process, draw_seed, &consensus, recent, threads,
+    );
+    let running = match starting.await {
+        Ok(running) => running,
+        Err(error) => {
+            consensus.shutdown().await;
+            return Err(error);
+        }
+    };
     tokio::select! {
         () = shutdown => info!("stopping"),
         reason = consensus.fatal() => {
@@ -254,6 +260,7 @@ impl Running {
         process: u64,
         draw_seed: DrawSeed,
         consensus: &Consensus,
+        recent: Arc<Recent>,
         Threads { raft, api }: &Threads,
     ) -> Result<Self, ServeError> {
         let running = Self {
@@ -286,10 +293,12 @@ impl Running {
                 view: consensus.view().clone(),
                 directory: consensus.directory().clone(),
                 signer: signer.clone(),
+                rates: Rates::new(SystemClock),
                 clock: SystemClock,
             },
             status: status.clone(),
             snapshots: Snapshots::default(),
+            recent,
         });
         let (routes, reporter) = routes::all(desk)?;
         running.serve_admin(config, &status, consensus, api).await?;

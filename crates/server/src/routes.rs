@@ -20,6 +20,7 @@ use tonic_health::{
 use crate::{
     jwks,
     listener::Limits,
+    polling,
     service::{Agents, Clusters, Desk, GrantSets, Keys, Principals, Revocations, Tokens},
     status::{Health, NodeStatus},
 };
@@ -48,6 +49,9 @@ const SERVICES: [&str; 8] = [
     "chancery.v1.KeyService",
     "chancery.v1.ClusterService",
 ];
+
+/// The one method that reads more than [`MESSAGE_BYTES`].
+const CHECK_STREAM: &str = "/chancery.v1.RevocationService/CheckStream";
 
 macro_rules! bounded {
     ($server:ident, $service:expr) => {
@@ -88,10 +92,15 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
                 .max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(health);
+    // Batches are larger than what else the service is sent.
+    let batches = RevocationServiceServer::new(Revocations(desk.clone()))
+        .max_decoding_message_size(Limits::BATCH_BYTES);
     let router = routes
         .routes()
         .into_axum_router()
-        .merge(jwks::routes(desk.consensus.clone()));
+        .route_service(CHECK_STREAM, batches)
+        .merge(jwks::routes(desk.consensus.clone()))
+        .merge(polling::routes(desk));
     Ok((Routes::from(router), reporter))
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::RequestId;
 use chancery_consensus::{
-    Admission, Clocks, Compaction, Consensus, Entropy, Options, PeerIdentity, PeerRecord,
+    Admission, Clocks, Compaction, Consensus, Consumer, Entropy, Options, PeerIdentity, PeerRecord,
     SystemClocks, TcpTransport, Timing,
 };
 use tokio::runtime::Runtime;
@@ -60,8 +60,10 @@ pub(crate) async fn consensus(
     installed: &InstalledNode,
     process: u64,
     raft: &Runtime,
+    consumers: Vec<Arc<dyn Consumer>>,
 ) -> Result<Consensus, ServeError> {
-    let options = options(config, installed, process, raft).await?;
+    let mut options = options(config, installed, process, raft).await?;
+    options.consumers = consumers;
     let consensus = raft
         .spawn(Consensus::start(options))
         .await

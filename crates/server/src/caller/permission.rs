@@ -126,6 +126,8 @@ const fn row(path: &'static str, who: Who, shape: Shape) -> Row {
 
 /// Where the JWKS is served.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+/// Where what changed is listed as JSON.
+pub const REVOCATIONS_PATH: &str = "/v1/revocations";
 
 use Shape::{Http, Streaming, Unary};
 
@@ -191,6 +193,16 @@ pub const TABLE: &[Row] = &[
         Who::SERVICE.or(Who::OPERATOR),
         Unary,
     ),
+    row(
+        "/chancery.v1.RevocationService/CheckStream",
+        Who::SERVICE.or(Who::OPERATOR),
+        Streaming,
+    ),
+    row(
+        "/chancery.v1.RevocationService/ListChanges",
+        Who::SERVICE.or(Who::OPERATOR),
+        Unary,
+    ),
     // An agent its own tokens only, a registrar whole tokens only: the service
     // tells.
     row(
@@ -232,6 +244,7 @@ pub const TABLE: &[Row] = &[
         Who::PRINCIPAL,
         Streaming,
     ),
+    row(REVOCATIONS_PATH, Who::SERVICE.or(Who::OPERATOR), Http),
 ];
 
 /// The row of a path; `None` when nobody may call it, because nobody decided

@@ -11,6 +11,7 @@ use chancery_revocation::{BootTime, Expectations, Limits, Now, Proof, Reason, Ve
 use super::{Bearer, MintError, Minter, Wanted, authorise::MintRefusal};
 use crate::{
     issuance::{ActiveIssuer, Signer},
+    rate::Rates,
     story::{NOW_MS, Story, agent, grant, key},
 };
 
@@ -54,6 +55,7 @@ impl Node {
             view: story.view.clone(),
             directory: story.directory.clone(),
             signer,
+            rates: Rates::new(NOW),
             clock: NOW,
         };
         Self {
