@@ -6,11 +6,12 @@ const ROOT: &str = "../../proto";
 
 /// Messages that carry a token, a secret or a proof: their `Debug`, and that of the
 /// choices inside them, is written by hand (`src/redaction.rs`) and shows none of it.
-const SECRET: [&str; 5] = [
+const SECRET: [&str; 6] = [
     ".chancery.v1.MintResponse",
     ".chancery.v1.VerifyRequest",
     ".chancery.v1.RevokeRequest",
     ".chancery.v1.CheckRequest",
+    ".chancery.v1.Credential",
     ".chancery.peer.v1.ProposeRequest",
 ];
 

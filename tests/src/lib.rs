@@ -17,6 +17,7 @@ pub mod call;
 pub mod chancery;
 pub mod cluster;
 pub mod http;
+pub mod https;
 pub mod inside;
 pub mod jwks;
 pub mod method;

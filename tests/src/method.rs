@@ -14,6 +14,8 @@ pub struct Method {
     pub path: String,
     /// Whether the server answers with more than one message.
     pub streams: bool,
+    /// Whether the client sends more than one.
+    pub takes_stream: bool,
 }
 
 /// Every method of the public API.
@@ -37,6 +39,7 @@ fn of(package: &str, descriptors: &[u8]) -> Vec<Method> {
                 methods.push(Method {
                     path: format!("/{package}.{}/{}", service.name(), method.name()),
                     streams: method.server_streaming(),
+                    takes_stream: method.client_streaming(),
                 });
             }
         }

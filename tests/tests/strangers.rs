@@ -15,6 +15,7 @@ use chancery_tests::{
     method::{self, Method, reason, refusal},
     peer,
 };
+use futures::{StreamExt, stream};
 use rustls::{AlertDescription, Error as TlsError};
 use tonic::Code;
 use v1::token_service_client::TokenServiceClient;
@@ -252,11 +253,14 @@ async fn a_stream_ends_when_its_service_is_removed() {
         client.ready().await.unwrap();
         let path = method.path.parse().unwrap();
         let codec = tonic_prost::ProstCodec::<(), ()>::default();
-        let mut stream = client
-            .server_streaming(tonic::Request::new(()), path, codec)
-            .await
-            .unwrap()
-            .into_inner();
+        let rest = if method.takes_stream {
+            stream::pending().left_stream()
+        } else {
+            stream::empty().right_stream()
+        };
+        let request = tonic::Request::new(stream::once(async {}).chain(rest));
+        let answers = client.streaming(request, path, codec).await;
+        let mut stream = answers.unwrap().into_inner();
         assert!(stream.message().await.unwrap().is_some(), "{method:?}");
 
         let remove = [

@@ -24,6 +24,7 @@ impl Command {
             Self::RevokeToken { .. } => "REVOKE_TOKEN",
             Self::AddOwner { .. } => "ADD_OWNER",
             Self::PutGrantSet { .. } => "PUT_GRANT_SET",
+            Self::RemoveGrantSet(_) => "REMOVE_GRANT_SET",
             Self::AddOperator(_) => "ADD_OPERATOR",
             Self::AddService(_) => "ADD_SERVICE",
             Self::RemoveOperator(_) => "REMOVE_OPERATOR",
@@ -75,7 +76,7 @@ impl Command {
                     .collect()
             }
             Self::AddOwner { name, .. } => one("owner", name),
-            Self::PutGrantSet { name, .. } => one("grant-set", name),
+            Self::PutGrantSet { name, .. } | Self::RemoveGrantSet(name) => one("grant-set", name),
             Self::AddOperator(spec) => one("operator", &spec.name),
             Self::RemoveOperator(name) => one("operator", name),
             Self::AddService(spec) => one("service", &spec.name),

@@ -56,7 +56,8 @@ impl State {
             id: stamped.meta.request,
             actor: stamped.meta.actor.clone(),
         };
-        if let Some(record) = self.recall(&key, &stamped.meta.digest)? {
+        let now_ms = self.log_time_ms();
+        if let Some(record) = self.recall(&key, &stamped.meta.digest, now_ms)? {
             return record.outcome.clone().map(|answer| Outcome {
                 revision: record.revision,
                 answer,
@@ -77,7 +78,7 @@ impl State {
     }
 
     fn judged(&mut self, revision: Revision, stamped: &Stamped) -> Result<Outcome, Rejection> {
-        self.judge(revision, stamped)?;
+        self.judge(revision, stamped, self.log_time_ms())?;
         self.transact(revision, stamped)
     }
 

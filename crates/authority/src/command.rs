@@ -66,6 +66,9 @@ pub enum Command {
         /// Spare what was held although something is taken away.
         keep_held: bool,
     },
+    /// Removes a grant set that no agent refers to, and kills what was minted under
+    /// it. The name may be put again; its watermark and its suspension stay with it.
+    RemoveGrantSet(GrantSetName),
     /// Adds an operator.
     AddOperator(OperatorSpec),
     /// Adds a service.

@@ -16,9 +16,16 @@ use crate::stamped::{Actor, Meta, Stamped};
 use crate::state::State;
 
 impl State {
+    /// `now_ms` is log time.
+    ///
     /// # Errors
     /// Why the actor may not, or what is wrong with what travels with the command.
-    pub(crate) fn judge(&self, revision: Revision, stamped: &Stamped) -> Result<(), Rejection> {
+    pub(crate) fn judge(
+        &self,
+        revision: Revision,
+        stamped: &Stamped,
+        now_ms: u64,
+    ) -> Result<(), Rejection> {
         let meta = &stamped.meta;
         if meta.reason.len() > MAX_REASON_BYTES {
             return Err(Rejection::new(Reason::ReasonTooLong, meta.reason.len()));
@@ -26,7 +33,7 @@ impl State {
         if meta.authorised_at >= revision {
             return Err(Rejection::new(Reason::AuthorisedAhead, meta.authorised_at));
         }
-        let roles = self.present_roles(meta)?;
+        let roles = self.present_roles(meta, now_ms)?;
         permission(&stamped.command).judge(&meta.actor, roles)?;
         self.judge_bar(stamped)
     }
@@ -75,14 +82,14 @@ impl State {
 
     /// The roles of the actor, who is registered, has proved a key of its own, and
     /// is neither expired nor suspended.
-    fn present_roles(&self, meta: &Meta) -> Result<Roles, Rejection> {
+    fn present_roles(&self, meta: &Meta, now_ms: u64) -> Result<Roles, Rejection> {
         let refuse = |reason| Rejection::new(reason, &meta.actor);
         let unknown = || refuse(Reason::ActorUnknown);
         match &meta.actor {
             Actor::Operator(name) => {
                 let record = self.operator(name).ok_or_else(unknown)?;
                 self.judge_key(meta, &record.keys)?;
-                self.judge_expiry(meta, record.expires_at)?;
+                judge_expiry(meta, record.expires_at, now_ms)?;
                 Ok(record.roles)
             }
             Actor::Service(name) => {
@@ -93,7 +100,7 @@ impl State {
             Actor::Agent(id) => {
                 let record = self.agent(id).ok_or_else(unknown)?;
                 self.judge_key(meta, &record.keys)?;
-                self.judge_expiry(meta, record.expires_at)?;
+                judge_expiry(meta, record.expires_at, now_ms)?;
                 if self.is_kept_down(id) {
                     return Err(refuse(Reason::ActorSuspended));
                 }
@@ -126,17 +133,17 @@ impl State {
         }
     }
 
-    fn judge_expiry(&self, meta: &Meta, expires_at: u64) -> Result<(), Rejection> {
-        if has_ended(expires_at, self.log_time_ms() / 1_000) {
-            return Err(Rejection::new(Reason::ActorExpired, &meta.actor));
-        }
-        Ok(())
-    }
-
     /// Whether an agent or one of its owners is suspended.
     pub(crate) fn is_kept_down(&self, id: &SpiffeId) -> bool {
         let owned = |owner| self.is_suspended(&Subject::Owner(owner));
         self.is_suspended(&Subject::Agent(id.clone()))
             || (self.agent(id)).is_some_and(|agent| agent.owners.iter().cloned().any(owned))
     }
+}
+
+fn judge_expiry(meta: &Meta, expires_at: u64, now_ms: u64) -> Result<(), Rejection> {
+    if has_ended(expires_at, now_ms / 1_000) {
+        return Err(Rejection::new(Reason::ActorExpired, &meta.actor));
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@
 //!
 //! - what is asked: `command`, `stamped` (who, why, when), `permission` (who may);
 //! - what there is: `record`, `row`, `state`, `settings`, `bounds`;
-//! - what comes of it: `event`, `rejection`, `directory`.
+//! - what comes of it: `event`, `rejection`, `directory`; what would: `foresight`.
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ mod digest;
 mod directory;
 mod encoding;
 mod event;
+mod foresight;
 mod inequality;
 mod judgement;
 mod permission;
@@ -52,6 +53,7 @@ pub use command::{
 };
 pub use directory::Directory;
 pub use event::{Answer, Event};
+pub use foresight::Foreseen;
 pub use inequality::Inequality;
 pub use permission::{NodeRight, Permission, permission};
 pub use principal::{AgentEntry, GrantSetEntry, NoStanding, OwnerEntry, Principal};
@@ -69,3 +71,4 @@ pub use stamped::{Actor, Meta, RequestId, Stamp, Stamped};
 pub use state::State;
 pub use transition::open_issuer_message;
 pub use validate::Broken;
+pub use view::ViewPlace;

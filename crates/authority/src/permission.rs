@@ -47,6 +47,7 @@ pub fn permission(command: &Command) -> Permission {
         | Command::RemoveAgent(_)
         | Command::AddOwner { .. }
         | Command::PutGrantSet { .. }
+        | Command::RemoveGrantSet(_)
         | Command::AddService(_)
         | Command::RemoveService(_) => operators(&[Role::Registrar]),
         Command::Suspend(_) | Command::Resume(_) | Command::RevokeHeld(_) => {

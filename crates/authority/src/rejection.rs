@@ -227,6 +227,9 @@ reasons! {
     GrantSetUnknown "GRANT_SET_UNKNOWN" NotFound
         "grant set {} is not known"
         "put it first"
+    GrantSetInUse "GRANT_SET_IN_USE" FailedPrecondition
+        "registrations refer to grant set {}"
+        "find them with `chancery agent list --grant-set NAME`, and update them to do without it"
 
     OperatorExists "OPERATOR_EXISTS" AlreadyExists
         "operator {} is there already"

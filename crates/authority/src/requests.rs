@@ -12,8 +12,13 @@ use crate::row::Row;
 use crate::stamped::Actor;
 use crate::state::State;
 
+/// Request ids from before are refused, when log time is `now_ms`.
+pub(crate) const fn request_floor_ms(now_ms: u64) -> u64 {
+    now_ms.saturating_sub(REQUEST_WINDOW_MS)
+}
+
 impl State {
-    /// The record of a request that was decided before.
+    /// The record of a request that was decided before. `now_ms` is log time.
     ///
     /// # Errors
     /// It cannot be told any more whether it was, it cannot be remembered, or its
@@ -22,13 +27,14 @@ impl State {
         &self,
         key: &RequestKey,
         digest: &[u8; 32],
+        now_ms: u64,
     ) -> Result<Option<Arc<RequestRecord>>, Rejection> {
         let time_ms = key.id.time_ms;
-        let behind = self.request_floor_ms().saturating_sub(time_ms);
+        let behind = request_floor_ms(now_ms).saturating_sub(time_ms);
         if behind > 0 {
             return Err(Rejection::new(Reason::RequestTooOld, behind));
         }
-        let ahead = time_ms.saturating_sub(self.log_time_ms());
+        let ahead = time_ms.saturating_sub(now_ms);
         if ahead > REQUEST_WINDOW_MS {
             return Err(Rejection::new(Reason::RequestAhead, ahead));
         }
@@ -46,6 +52,12 @@ impl State {
             return Err(Rejection::new(Reason::RequestsFull, MAX_REQUESTS));
         }
         Ok(None)
+    }
+
+    /// Whether a request is remembered that is below the floor at `now_ms`.
+    pub(crate) fn can_forget(&self, now_ms: u64) -> bool {
+        let oldest = self.tables.requests.first_key_value();
+        oldest.is_some_and(|(key, _)| key.id.time_ms < request_floor_ms(now_ms))
     }
 
     pub(crate) fn record(

@@ -9,12 +9,12 @@ use chancery_credential::{
     Revision, SpiffeId, Subject, TokenId,
 };
 
-use crate::bounds::REQUEST_WINDOW_MS;
 use crate::digest;
 use crate::record::{
     AgentRecord, ClockRecord, EpochRecord, GrantSetRecord, Holder, IssuerRecord, NodeRecord,
     OperatorRecord, OwnerRecord, ServiceRecord,
 };
+use crate::requests::request_floor_ms;
 use crate::row::{Row, RowKey, Table};
 use crate::settings::Settings;
 use crate::tables::Tables;
@@ -150,7 +150,7 @@ impl State {
     /// Request ids from before are refused.
     #[must_use]
     pub fn request_floor_ms(&self) -> u64 {
-        self.log_time_ms().saturating_sub(REQUEST_WINDOW_MS)
+        request_floor_ms(self.log_time_ms())
     }
 
     /// The replicated settings; none before birth.
@@ -168,7 +168,10 @@ impl State {
     /// Whether a registration has ended by log time and still stands.
     #[must_use]
     pub fn has_ended_registrations(&self) -> bool {
-        self.tables.ended(self.log_time_ms() / 1_000).is_some()
+        self.tables
+            .ended(self.log_time_ms() / 1_000)
+            .next()
+            .is_some()
     }
 
     pub(crate) fn clock(&self) -> ClockRecord {
@@ -222,6 +225,22 @@ impl State {
     /// Every grant set, in order.
     pub fn grant_sets(&self) -> impl Iterator<Item = &Arc<GrantSetRecord>> {
         self.tables.grant_sets.values()
+    }
+
+    /// Grant sets in order of their names, those after `name` only: for paging.
+    pub fn grant_sets_after(
+        &self,
+        name: Option<&GrantSetName>,
+    ) -> impl Iterator<Item = &Arc<GrantSetRecord>> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (self.tables.grant_sets).range::<GrantSetName, _>((from, Bound::Unbounded));
+        range.map(|(_, record)| record)
+    }
+
+    /// How many agents refer to a grant set.
+    #[must_use]
+    pub fn agents_under(&self, set: &GrantSetName) -> u64 {
+        self.tables.agents_under.get(set).copied().unwrap_or(0)
     }
 
     /// An operator.

@@ -43,6 +43,8 @@ pub(crate) struct Tables {
     pub(crate) watermark_at: BTreeMap<Revision, Subject>,
     /// Index: the registrations that end, by when, seconds since the Unix epoch.
     pub(crate) ends: BTreeSet<(u64, Holder)>,
+    /// Index: how many agents refer to a grant set. Never 0.
+    pub(crate) agents_under: BTreeMap<GrantSetName, u64>,
     sums: [Sum; Table::ALL.len()],
 }
 
@@ -135,10 +137,10 @@ impl Tables {
             .is_some_and(|tokens| tokens.contains(token))
     }
 
-    /// The registration that ended first, if one has ended by `now_s`.
-    pub(crate) fn ended(&self, now_s: u64) -> Option<&Holder> {
-        let (at, holder) = self.ends.first()?;
-        (*at <= now_s).then_some(holder)
+    /// The registrations that have ended by `now_s`, the first to end first.
+    pub(crate) fn ended(&self, now_s: u64) -> impl Iterator<Item = &Holder> {
+        let ended = self.ends.iter().take_while(move |(at, _)| *at <= now_s);
+        ended.map(|(_, holder)| holder)
     }
 
     /// The sums of the tables, in the order of [`Table::ALL`].
@@ -246,6 +248,10 @@ impl Tables {
         for (key, holder) in held_keys(row) {
             self.keys.insert(key, holder);
         }
+        for set in grant_sets_of(row) {
+            let agents = self.agents_under.entry(set.clone()).or_insert(0);
+            *agents = agents.saturating_add(1);
+        }
     }
 
     fn unlink(&mut self, row: &Row) {
@@ -257,6 +263,12 @@ impl Tables {
         }
         for (key, _) in held_keys(row) {
             self.keys.remove(&key);
+        }
+        for set in grant_sets_of(row) {
+            let left = self.agents_under.remove(set).unwrap_or(0);
+            if left > 1 {
+                self.agents_under.insert(set.clone(), left - 1);
+            }
         }
     }
 
@@ -286,6 +298,14 @@ fn held_keys(row: &Row) -> Vec<(KeyThumbprint, Holder)> {
         Row::Service(service) => each(&service.keys, &Holder::Service(service.name.clone())),
         Row::Node(node) => vec![(node.peer_key.thumbprint(), Holder::Node(node.number))],
         _ => Vec::new(),
+    }
+}
+
+/// The grant sets that a row refers to.
+fn grant_sets_of(row: &Row) -> &[GrantSetName] {
+    match row {
+        Row::Agent(agent) => &agent.grant_sets,
+        _ => &[],
     }
 }
 

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use chancery_credential::{IssuerNumber, KeyThumbprint, NodeNumber, Revision, Subject};
+use chancery_credential::{
+    GrantSetName, IssuerNumber, KeyThumbprint, NodeNumber, Revision, Subject,
+};
 
 use crate::bounds::{
     MAX_AGENT_GRANT_SETS, MAX_AGENT_OWNERS, MAX_AUDIENCES, MAX_DESCRIPTION_BYTES, MAX_GRANTS,
@@ -53,6 +55,7 @@ impl State {
         }
         self.validate_principals()?;
         self.validate_keys()?;
+        self.validate_sets_in_use()?;
         for node in tables.nodes.values() {
             self.validate_node(node, &meta)?;
         }
@@ -159,6 +162,25 @@ impl State {
             operator.roles.contains(Role::Keeper) && operator.expires_at == 0
         };
         hold(self.operators().any(lasting), "no keeper lasts")
+    }
+
+    /// The index of the agents under each grant set is what their records say.
+    fn validate_sets_in_use(&self) -> Result<(), Broken> {
+        let mut counted: BTreeMap<&GrantSetName, u64> = BTreeMap::new();
+        for set in self
+            .tables
+            .agents
+            .values()
+            .flat_map(|agent| &agent.grant_sets)
+        {
+            *counted.entry(set).or_default() += 1;
+        }
+        let indexed = self.tables.agents_under.iter();
+        let same = indexed.eq(counted.iter().map(|(set, agents)| (*set, agents)));
+        hold(
+            same,
+            "the index of the agents under grant sets differs from them",
+        )
     }
 
     /// The index of keys is what the records say, and no key is said twice.

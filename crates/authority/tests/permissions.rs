@@ -87,6 +87,7 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
         ),
         (add_owner, registrars),
         (put_set, registrars),
+        (Command::RemoveGrantSet(set("other")), registrars),
         (
             Command::AddOperator(operator_spec("olga", &[Role::Auditor])),
             keepers,

@@ -5,9 +5,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use chancery_authority::{Command, Row, Stamped, State, Table};
+use chancery_authority::{Command, Row, Stamped, State, Table, ViewPlace};
 use chancery_credential::{IssuerNumber, Revision, Subject, TokenId};
-use chancery_revocation::View;
+use chancery_revocation::{Change, View};
 use proptest::prelude::*;
 use support::histories::{furniture, history};
 use support::{LINEAGE, World, agent, agent_id, agent_spec, service_spec};
@@ -184,5 +184,41 @@ proptest! {
         }
         check_snapshots(&world.log);
         check_view(&world);
+    }
+}
+
+/// The changes that rebuild the view, `size` at a time.
+fn in_parts(state: &State, size: usize) -> Vec<Change> {
+    let mut place: Option<ViewPlace> = None;
+    let mut all = Vec::new();
+    loop {
+        let part: Vec<_> = state.view_after(place.as_ref()).take(size).collect();
+        let Some((last, _)) = part.last() else {
+            // An issuer whose two changes were parted begins twice.
+            all.dedup();
+            return all;
+        };
+        place = Some(last.clone());
+        all.extend(part.into_iter().map(|(_, change)| change));
+    }
+}
+
+#[test]
+fn the_view_reads_the_same_whole_and_in_parts() {
+    let mut world = full_life();
+    world.open_issuer(1, 200);
+    for name in ["a", "b"] {
+        world.must("rob", Command::RevokeHeld(agent(name)));
+    }
+    let newest = world.open_issuer(1, 300);
+    for number in 0..5 {
+        let token = TokenId::new(newest, [number; 12]);
+        world.must("rob", Command::RevokeToken { token, agent: None });
+    }
+    world.must("root", Command::RevokeIssuer(newest));
+    let whole = world.state.view().unwrap().changes;
+    assert!(whole.len() > 12, "{whole:?}");
+    for size in 2..whole.len() + 2 {
+        assert_eq!(in_parts(&world.state, size), whole, "{size} at a time");
     }
 }

@@ -231,6 +231,7 @@ fn command() -> impl Strategy<Value = Command> {
         select(vec!["root", "olga", "rob"])
             .prop_map(|name| Command::RemoveOperator(principal(name))),
         Just(Command::RemoveService(principal("s"))),
+        select(&SETS[..]).prop_map(|name| Command::RemoveGrantSet(set(name))),
         node().prop_map(Command::AdmitNode),
         wild_change().prop_map(Command::SetSettings),
     ];

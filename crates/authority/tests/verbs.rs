@@ -339,3 +339,34 @@ fn a_subject_has_to_be_known() {
         }
     }
 }
+
+#[test]
+fn a_grant_set_is_removed_when_nobody_refers_to_it_and_takes_what_it_held_along() {
+    let mut held = Held::new();
+    let remove = || Command::RemoveGrantSet(set("base"));
+    assert_eq!(held.world.refused("rita", remove()), Reason::GrantSetInUse);
+    for (name, owned_by) in [("a", "alice"), ("c", "alice")] {
+        let mut spec = agent_spec(name);
+        spec.owners = vec![owner(owned_by)];
+        let keep_held = true;
+        held.world
+            .must("rita", Command::UpdateAgent { spec, keep_held });
+    }
+    assert_eq!(held.judged(), ["VALID"; 3], "asked to keep");
+    held.world.must("rita", remove());
+    assert_eq!(
+        held.judged(),
+        ["GRANT_SET_REVOKED", "VALID", "GRANT_SET_REVOKED"]
+    );
+    assert_eq!(
+        held.world.refused("rita", remove()),
+        Reason::GrantSetUnknown
+    );
+    assert!(
+        held.world
+            .consumers
+            .directory
+            .grant_set(&set("base"))
+            .is_none()
+    );
+}

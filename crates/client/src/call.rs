@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tonic::{Response, Status, transport::Channel};
@@ -75,8 +75,9 @@ impl Tries {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let began = Instant::now();
         let mut rounds = 0;
-        loop {
+        'rounds: loop {
             for _ in 0..endpoints.len() {
                 let Some((position, node)) = endpoints.preferred() else {
                     break;
@@ -101,6 +102,17 @@ impl Tries {
                 }
                 endpoints.counters.try_failed(number);
                 self.note(&node.address, &status, failure);
+                if failure == Failure::TooOften {
+                    let refusal = Refusal::of(&status);
+                    let told = refusal.retry_after.unwrap_or(policy.pause_max);
+                    let left = policy.deadline.saturating_sub(began.elapsed());
+                    let Some(wait) = RetryPolicy::wait_of(told, left, jitter()) else {
+                        return Err(Error::Refused(refusal));
+                    };
+                    tokio::time::sleep(wait).await;
+                    // The node is as good as any: it counts by itself, as they do.
+                    continue 'rounds;
+                }
                 endpoints.leave(position);
                 if failure == Failure::Unknown && idempotence == Idempotence::Once {
                     return Err(self.ran_out());

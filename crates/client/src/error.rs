@@ -1,6 +1,6 @@
 //! How a call can fail, told apart by what the caller may do next.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use thiserror::Error;
 use tonic::{Code, Status};
@@ -17,6 +17,8 @@ pub struct Refusal {
     pub message: String,
     /// What to do next; empty when the server gave none.
     pub remedy: String,
+    /// When to ask again, if that helps.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -33,6 +35,7 @@ impl Refusal {
                 .localized_message()
                 .map(|localized| localized.message.clone())
                 .unwrap_or_default(),
+            retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
 }

@@ -106,6 +106,7 @@ impl MintStream {
                 reason: refusal.reason,
                 message: refusal.message,
                 remedy: refusal.remedy,
+                retry_after: refusal.retry_after.and_then(|delay| delay.try_into().ok()),
             }),
             None => return Err(Error::StreamEnded("a node of a newer protocol".to_owned())),
         };

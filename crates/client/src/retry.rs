@@ -39,6 +39,16 @@ impl RetryPolicy {
             .min(self.pause_max);
         full / 2 + (full / 2) * u32::from(jitter) / 255
     }
+
+    /// How long to wait when told to wait `told`, with `jitter` in 0..=255: never
+    /// less, and up to half as long again, so that callers who were told the same do
+    /// not come back together. `None` when that is not before the deadline, of which
+    /// `left` is left.
+    pub(crate) fn wait_of(told: Duration, left: Duration, jitter: u8) -> Option<Duration> {
+        let spread = told / 2 * u32::from(jitter) / 255;
+        let wait = told.saturating_add(spread);
+        (wait < left).then_some(wait)
+    }
 }
 
 /// What a failed try means for the next.
@@ -48,6 +58,9 @@ pub(crate) enum Failure {
     Final,
     /// Nothing was done: any call may be sent again, elsewhere.
     NotDone,
+    /// Nothing was done, because the caller asks too often: to be sent again when it
+    /// was told to.
+    TooOften,
     /// Something may have been done: only what is safe to repeat is sent again.
     Unknown,
 }
@@ -57,6 +70,9 @@ pub(crate) enum Failure {
 pub(crate) fn classify(status: &Status, reason: Option<&str>) -> Failure {
     match (status.code(), reason) {
         (Code::Unavailable, Some("OUTCOME_UNKNOWN")) => Failure::Unknown,
+        (Code::ResourceExhausted, Some("RATE_LIMITED" | "TOO_MANY_REJECTIONS")) => {
+            Failure::TooOften
+        }
         (Code::Unavailable | Code::ResourceExhausted, Some(reason)) => {
             let busy = matches!(reason, "TOO_MANY_IN_FLIGHT" | "SNAPSHOTS_BUSY");
             if status.code() == Code::Unavailable || busy {
@@ -94,9 +110,22 @@ mod tests {
         );
         let exhausted = Status::resource_exhausted("full");
         assert_eq!(classify(&exhausted, Some("RATE")), Failure::Final);
+        for often in ["RATE_LIMITED", "TOO_MANY_REJECTIONS"] {
+            assert_eq!(classify(&exhausted, Some(often)), Failure::TooOften);
+        }
         for busy in ["TOO_MANY_IN_FLIGHT", "SNAPSHOTS_BUSY"] {
             assert_eq!(classify(&exhausted, Some(busy)), Failure::NotDone);
         }
+    }
+
+    #[test]
+    fn who_asks_too_often_waits_as_told_and_not_beyond_its_deadline() {
+        let told = Duration::from_millis(200);
+        let left = Duration::from_secs(1);
+        assert_eq!(RetryPolicy::wait_of(told, left, 0), Some(told));
+        let longest = RetryPolicy::wait_of(told, left, 255);
+        assert_eq!(longest, Some(Duration::from_millis(300)));
+        assert_eq!(RetryPolicy::wait_of(told, told, 0), None);
     }
 
     #[test]

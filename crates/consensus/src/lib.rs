@@ -19,7 +19,7 @@
 //! - `peers`: TLS with pinned keys, the peer service, Raft's network;
 //! - `history`: who asked for what, and what became of it;
 //! - `comparison`: whether the nodes' states are the same;
-//! - `freshness`, `skew`, `propose`, `membership`, `birth`, `status`.
+//! - `freshness`, `skew`, `propose`, `foresight`, `membership`, `birth`, `status`.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ mod consensus;
 mod consumer;
 mod error;
 mod events;
+mod foresight;
 mod freshness;
 mod history;
 mod log_store;

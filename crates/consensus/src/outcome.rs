@@ -22,13 +22,15 @@ pub struct Proposal {
     pub request: RequestId,
 }
 
-/// What became of a command: it stands in the log, and was carried out or refused.
+/// What became of a command: it was carried out and stands in the log, or it was
+/// refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The revision that holds the change or the refusal; of a request that was
-    /// carried out before, the revision of that time.
+    /// carried out before, the revision of that time. Of a refusal that needed no
+    /// entry, the state that it was judged by.
     pub revision: Revision,
-    /// The answer, or why it was refused: a committed answer too.
+    /// The answer, or why it was refused: final for this request either way.
     pub verdict: Result<Answer, Rejection>,
 }
 

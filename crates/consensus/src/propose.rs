@@ -13,6 +13,7 @@ use crate::{
     clock::{Clocks, Entropy},
     codec,
     command::EncodedCommand,
+    foresight::Foresight,
     outcome::{Outcome, Proposal, ProposeError},
     peers::{
         book::PeerBook,
@@ -54,6 +55,7 @@ pub(crate) struct Proposer {
     pub(crate) clocks: Arc<dyn Clocks>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) skew: Arc<Skew>,
+    pub(crate) foresight: Foresight,
 }
 
 impl Proposer {
@@ -212,7 +214,7 @@ impl Proposer {
         }
     }
 
-    /// Appends here, if this node leads.
+    /// Appends here, if this node leads and the log has to tell.
     async fn append(&self, command: &Command, meta: &Meta) -> Result<Outcome, Attempt> {
         let (time_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
         let voters = voters_of(&self.raft);
@@ -231,6 +233,9 @@ impl Proposer {
             meta: meta.clone(),
             stamp,
         };
+        if let Some(outcome) = self.foresight.outcome(&stamped).await {
+            return Ok(outcome);
+        }
         let encoded = EncodedCommand(codec::encode_stamped(&stamped));
         match self.raft.client_write(encoded).await {
             Ok(response) => match response.data {

@@ -16,6 +16,7 @@ use crate::{
     comparison::Comparison,
     consensus::{Consensus, Inner, Post, Running},
     error::StartError,
+    foresight::Foresight,
     freshness::Prover,
     history::HistoryBounds,
     log_store::LogStore,
@@ -110,6 +111,7 @@ impl Consensus {
             clocks: options.clocks.clone(),
             entropy: options.entropy,
             skew,
+            foresight: Foresight::new(published.clone(), prover.clone()),
         });
         let members = Arc::new(Members {
             own: node,

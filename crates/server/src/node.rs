@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use chancery_consensus::{Consensus, StartError};
+use chancery_consensus::{Consensus, Consumer, StartError};
 use thiserror::Error;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,6 +34,8 @@ use crate::{
     listener::{Limits, Listener},
     metrics::{self, Gauges, MetricsError},
     minting::Minter,
+    rate::Rates,
+    recent::Recent,
     records::{self, Author, RECORDS_DIRECTORY, Records, RecordsError},
     registry::{self, Principals},
     routes::{self, ReflectionError},
@@ -222,15 +224,19 @@ async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let process = start::draw_process()?;
-    let consensus = start::consensus(config, &installed, process, &threads.raft).await?;
-    let running =
-        match Running::start(config, &installed, process, draw_seed, &consensus, threads).await {
-            Ok(running) => running,
-            Err(error) => {
-                consensus.shutdown().await;
-                return Err(error);
-            }
-        };
+    let recent = Arc::new(Recent::default());
+    let consumers: Vec<Arc<dyn Consumer>> = vec![recent.clone()];
+    let consensus = start::consensus(config, &installed, process, &threads.raft, consumers).await?;
+    let starting = Running::start(
+        config, &installed, process, draw_seed, &consensus, recent, threads,
+    );
+    let running = match starting.await {
+        Ok(running) => running,
+        Err(error) => {
+            consensus.shutdown().await;
+            return Err(error);
+        }
+    };
     let removed = tokio::select! {
         () = shutdown => {
             info!("stopping");
@@ -277,6 +283,7 @@ impl Running {
         process: u64,
         draw_seed: DrawSeed,
         consensus: &Consensus,
+        recent: Arc<Recent>,
         Threads { raft, api }: &Threads,
     ) -> Result<Self, ServeError> {
         let deserted = CancellationToken::new();
@@ -314,10 +321,12 @@ impl Running {
                 directory: consensus.directory().clone(),
                 signer: signer.clone(),
                 records: running.records.recorder().clone(),
+                rates: Rates::new(SystemClock),
                 clock: SystemClock,
             },
             status: status.clone(),
             snapshots: Snapshots::default(),
+            recent,
         });
         let (routes, reporter) = routes::all(desk)?;
         running.serve_admin(config, &status, consensus, api).await?;

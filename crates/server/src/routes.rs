@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_wire::v1::{
     agent_service_server::AgentServiceServer, cluster_service_server::ClusterServiceServer,
-    history_service_server::HistoryServiceServer, key_service_server::KeyServiceServer,
-    principal_service_server::PrincipalServiceServer,
+    grant_set_service_server::GrantSetServiceServer, history_service_server::HistoryServiceServer,
+    key_service_server::KeyServiceServer, principal_service_server::PrincipalServiceServer,
     revocation_service_server::RevocationServiceServer,
     settings_service_server::SettingsServiceServer, token_service_server::TokenServiceServer,
 };
@@ -21,8 +21,10 @@ use tonic_health::{
 use crate::{
     jwks,
     listener::Limits,
+    polling,
     service::{
-        Agents, Clusters, Desk, Histories, Keys, Principals, Revocations, SettingsDesk, Tokens,
+        Agents, Clusters, Desk, GrantSets, Histories, Keys, Principals, Revocations, SettingsDesk,
+        Tokens,
     },
     status::{Health, NodeStatus},
 };
@@ -41,9 +43,10 @@ const HEALTH_EVERY: Duration = Duration::from_millis(250);
 /// which send new callers to settled nodes while there are any.
 const SETTLED: &str = "chancery.settled";
 /// What it says the same of: the node, and each of its services.
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "",
     "chancery.v1.AgentService",
+    "chancery.v1.GrantSetService",
     "chancery.v1.PrincipalService",
     "chancery.v1.TokenService",
     "chancery.v1.RevocationService",
@@ -52,6 +55,9 @@ const SERVICES: [&str; 9] = [
     "chancery.v1.SettingsService",
     "chancery.v1.HistoryService",
 ];
+
+/// The one method that reads more than [`MESSAGE_BYTES`].
+const CHECK_STREAM: &str = "/chancery.v1.RevocationService/CheckStream";
 
 macro_rules! bounded {
     ($server:ident, $service:expr) => {
@@ -73,6 +79,7 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
     let mut routes = Routes::builder();
     routes
         .add_service(bounded!(AgentServiceServer, Agents(desk.clone())))
+        .add_service(bounded!(GrantSetServiceServer, GrantSets(desk.clone())))
         .add_service(bounded!(PrincipalServiceServer, Principals(desk.clone())))
         .add_service(bounded!(TokenServiceServer, Tokens(desk.clone())))
         .add_service(bounded!(RevocationServiceServer, Revocations(desk.clone())))
@@ -93,10 +100,15 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
                 .max_decoding_message_size(MESSAGE_BYTES),
         )
         .add_service(health);
+    // Batches are larger than what else the service is sent.
+    let batches = RevocationServiceServer::new(Revocations(desk.clone()))
+        .max_decoding_message_size(Limits::BATCH_BYTES);
     let router = routes
         .routes()
         .into_axum_router()
-        .merge(jwks::routes(desk.consensus.clone()));
+        .route_service(CHECK_STREAM, batches)
+        .merge(jwks::routes(desk.consensus.clone()))
+        .merge(polling::routes(desk));
     Ok((Routes::from(router), reporter))
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::RequestId;
 use chancery_consensus::{
-    Admission, Clocks, Compaction, Consensus, Entropy, HistoryBounds, Options, PeerIdentity,
-    PeerRecord, SystemClocks, TcpTransport, Timing,
+    Admission, Clocks, Compaction, Consensus, Consumer, Entropy, HistoryBounds, Options,
+    PeerIdentity, PeerRecord, SystemClocks, TcpTransport, Timing,
 };
 use tokio::runtime::Runtime;
 use tracing::info;
@@ -60,8 +60,10 @@ pub(crate) async fn consensus(
     installed: &InstalledNode,
     process: u64,
     raft: &Runtime,
+    consumers: Vec<Arc<dyn Consumer>>,
 ) -> Result<Consensus, ServeError> {
-    let options = options(config, installed, process, raft).await?;
+    let mut options = options(config, installed, process, raft).await?;
+    options.consumers = consumers;
     let consensus = raft
         .spawn(Consensus::start(options))
         .await

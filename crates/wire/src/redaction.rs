@@ -59,6 +59,21 @@ impl fmt::Debug for v1::check_request::Credential {
     }
 }
 
+impl fmt::Debug for v1::Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credential").field(&self.credential).finish()
+    }
+}
+
+impl fmt::Debug for v1::credential::Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(_) => f.write_str("Token(..)"),
+            Self::Facts(facts) => f.debug_tuple("Facts").field(facts).finish(),
+        }
+    }
+}
+
 impl fmt::Debug for peer::ProposeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProposeRequest")
@@ -100,6 +115,15 @@ mod tests {
                 "{:?}",
                 v1::CheckRequest {
                     credential: Some(v1::check_request::Credential::Token(token.clone())),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::CheckStreamRequest {
+                    credentials: vec![v1::Credential {
+                        credential: Some(v1::credential::Credential::Token(token.clone())),
+                    }],
                     ..Default::default()
                 }
             ),

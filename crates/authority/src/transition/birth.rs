@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chancery_credential::{EpochNumber, Revision};
 
-use super::Transition;
 use super::settings::check_settings;
+use super::{Subjected, Transition};
 use crate::bounds::MAX_FIRST_OPERATORS;
 use crate::command::Birth;
 use crate::event::{Answer, Event};
@@ -25,7 +25,9 @@ impl Transition<'_> {
         check_settings(&birth.settings)?;
         self.check_node(&birth.node)?;
         self.check_first_operators(birth)?;
-        self.state.move_log_time(self.stamp_ms);
+        if let Subjected::Live(state) = &mut self.state {
+            state.move_log_time(self.now_ms);
+        }
         self.put(Row::Meta(MetaRecord {
             lineage: birth.lineage,
             next_issuer: 1,
@@ -51,7 +53,7 @@ impl Transition<'_> {
         let mut names = BTreeSet::new();
         let mut keys = BTreeSet::from([birth.node.peer_key.thumbprint()]);
         for spec in operators {
-            self.check_operator(spec, self.stamp_ms)?;
+            self.check_operator(spec)?;
             if !names.insert(&spec.name) {
                 return Err(Rejection::new(Reason::OperatorExists, &spec.name));
             }
@@ -76,7 +78,7 @@ impl Transition<'_> {
         self.put(Row::Epoch(EpochRecord {
             number,
             opened_at: self.revision,
-            opened_at_ms: self.state.log_time_ms(),
+            opened_at_ms: self.now_ms,
             emergency,
         }));
         self.emit(Event::EpochOpened {

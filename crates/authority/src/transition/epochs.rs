@@ -15,9 +15,7 @@ impl Transition<'_> {
     /// they like. Two keepers, one that leads and one that led, so open one.
     pub(super) fn open_epoch(&mut self, emergency: bool) -> Result<Answer, Rejection> {
         let newest = self.newest_epoch()?;
-        if matches!(self.actor, Actor::Node(_))
-            && self.state.log_time_ms() < self.state.epoch_due_ms()
-        {
+        if matches!(self.actor, Actor::Node(_)) && self.now_ms < self.state.epoch_due_ms() {
             return Err(Rejection::new(Reason::EpochNotDue, newest.number));
         }
         let live = self.state.live_epochs();

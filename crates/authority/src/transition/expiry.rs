@@ -13,45 +13,35 @@ impl Transition<'_> {
     /// token outlives the registration that it was minted under, unless an operator
     /// cut the registration short and asked for what was held to be kept.
     pub(super) fn expire_registrations(&mut self) -> Answer {
-        let now_s = self.state.log_time_ms() / 1_000;
-        let mut expired = 0;
-        while expired < EXPIRED_REGISTRATIONS {
-            let Some(holder) = self.state.tables.ended(now_s).cloned() else {
-                break;
-            };
-            if !self.expire(&holder) {
-                break;
-            }
-            expired = expired.saturating_add(1);
+        let ended = self.state.tables.ended(self.now_ms / 1_000);
+        let ended: Vec<_> = ended.take(EXPIRED_REGISTRATIONS).cloned().collect();
+        for holder in &ended {
+            self.expire(holder);
         }
-        if expired > 0 {
+        if !ended.is_empty() {
             self.emit(Event::StandingLost);
         }
-        Answer::Expired(u32::try_from(expired).unwrap_or(u32::MAX))
+        Answer::Expired(u32::try_from(ended.len()).unwrap_or(u32::MAX))
     }
 
-    /// Whether there was something to drop.
-    fn expire(&mut self, holder: &Holder) -> bool {
+    fn expire(&mut self, holder: &Holder) {
         match holder {
             Holder::Agent(id) => {
-                let Some(agent) = self.state.agent(id).map(Arc::clone) else {
-                    return false;
-                };
-                self.erase(RowKey::Agent(id.clone()));
-                self.emit(Event::AgentChanged(id.clone()));
-                self.keys_changed(&agent.keys);
+                if let Some(agent) = self.state.agent(id).map(Arc::clone) {
+                    self.erase(RowKey::Agent(id.clone()));
+                    self.emit(Event::AgentChanged(id.clone()));
+                    self.keys_changed(&agent.keys);
+                }
             }
             Holder::Operator(name) => {
-                let Some(operator) = self.state.operator(name).map(Arc::clone) else {
-                    return false;
-                };
-                self.erase(RowKey::Operator(name.clone()));
-                self.emit(Event::OperatorChanged(name.clone()));
-                self.keys_changed(&operator.keys);
+                if let Some(operator) = self.state.operator(name).map(Arc::clone) {
+                    self.erase(RowKey::Operator(name.clone()));
+                    self.emit(Event::OperatorChanged(name.clone()));
+                    self.keys_changed(&operator.keys);
+                }
             }
             // Neither ends.
-            Holder::Service(_) | Holder::Node(_) => return false,
+            Holder::Service(_) | Holder::Node(_) => {}
         }
-        true
     }
 }

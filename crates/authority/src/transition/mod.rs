@@ -16,6 +16,8 @@ mod specs;
 mod suspension;
 mod tokens;
 
+use std::ops::Deref;
+
 use chancery_credential::{KeyThumbprint, Revision, Subject};
 use chancery_revocation::Change;
 
@@ -31,20 +33,52 @@ pub use open_issuer::open_issuer_message;
 
 /// One command being carried out.
 pub(crate) struct Transition<'a> {
-    state: &'a mut State,
+    state: Subjected<'a>,
     revision: Revision,
     actor: &'a Actor,
-    stamp_ms: u64,
+    /// Log time as of this command, milliseconds.
+    now_ms: u64,
     events: Vec<Event>,
+}
+
+/// The state that a command is carried out on.
+enum Subjected<'a> {
+    /// It changes.
+    Live(&'a mut State),
+    /// It stays as it is: only whether the command is rejected is asked for, which
+    /// is settled before anything changes.
+    Supposed(&'a State),
+}
+
+impl Deref for Subjected<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        match self {
+            Self::Live(state) => state,
+            Self::Supposed(state) => state,
+        }
+    }
 }
 
 impl<'a> Transition<'a> {
     pub(crate) fn begin(state: &'a mut State, revision: Revision, stamped: &'a Stamped) -> Self {
+        let now_ms = state.time_at(stamped);
+        Self::of(Subjected::Live(state), revision, stamped, now_ms)
+    }
+
+    /// A rehearsal: what it puts and erases goes nowhere.
+    pub(crate) fn suppose(state: &'a State, revision: Revision, stamped: &'a Stamped) -> Self {
+        let now_ms = state.time_at(stamped);
+        Self::of(Subjected::Supposed(state), revision, stamped, now_ms)
+    }
+
+    fn of(state: Subjected<'a>, revision: Revision, stamped: &'a Stamped, now_ms: u64) -> Self {
         Self {
             state,
             revision,
             actor: &stamped.meta.actor,
-            stamp_ms: stamped.stamp.time_ms,
+            now_ms,
             events: Vec::new(),
         }
     }
@@ -66,6 +100,7 @@ impl<'a> Transition<'a> {
                 grants,
                 keep_held,
             } => self.put_grant_set(name, grants, *keep_held),
+            Command::RemoveGrantSet(name) => self.remove_grant_set(name),
             Command::AddOperator(spec) => self.add_operator(spec),
             Command::AddService(spec) => self.add_service(spec),
             Command::RemoveOperator(name) => self.remove_operator(name),
@@ -101,11 +136,15 @@ impl<'a> Transition<'a> {
     }
 
     fn put(&mut self, row: Row) {
-        self.state.put(row);
+        if let Subjected::Live(state) = &mut self.state {
+            state.put(row);
+        }
     }
 
     fn erase(&mut self, key: RowKey) {
-        self.state.erase(key);
+        if let Subjected::Live(state) = &mut self.state {
+            state.erase(key);
+        }
     }
 
     fn emit(&mut self, event: Event) {

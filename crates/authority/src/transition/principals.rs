@@ -58,6 +58,21 @@ impl Transition<'_> {
         Ok(Answer::HeldKilled(kill))
     }
 
+    /// Under a set that is gone nothing can be minted; what was is dead. That no agent
+    /// refers to it does not say that nothing was: an update may have kept it.
+    pub(super) fn remove_grant_set(&mut self, name: &GrantSetName) -> Result<Answer, Rejection> {
+        if self.state.grant_set(name).is_none() {
+            return Err(Rejection::new(Reason::GrantSetUnknown, name));
+        }
+        if self.state.agents_under(name) > 0 {
+            return Err(Rejection::new(Reason::GrantSetInUse, name));
+        }
+        self.erase(RowKey::GrantSet(name.clone()));
+        self.emit(Event::GrantSetChanged(name.clone()));
+        self.kill_held(Subject::GrantSet(name.clone()));
+        Ok(Answer::Nothing)
+    }
+
     pub(super) fn add_operator(&mut self, spec: &OperatorSpec) -> Result<Answer, Rejection> {
         if self.state.operator(&spec.name).is_some() {
             return Err(Rejection::new(Reason::OperatorExists, &spec.name));
@@ -66,7 +81,7 @@ impl Transition<'_> {
         if count >= MAX_OPERATORS {
             return Err(Rejection::new(Reason::OperatorsFull, count));
         }
-        self.check_operator(spec, self.state.log_time_ms())?;
+        self.check_operator(spec)?;
         self.put_operator(spec);
         Ok(Answer::Nothing)
     }

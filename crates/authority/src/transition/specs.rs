@@ -32,7 +32,7 @@ impl Transition<'_> {
         }
         check_grants(&spec.grants)?;
         check_description(&spec.description)?;
-        check_expiry(spec.expires_at, self.state.log_time_ms())?;
+        check_expiry(spec.expires_at, self.now_ms)?;
         self.check_keys(&spec.keys, Some(&Holder::Agent(spec.id.clone())))?;
         for owner in &spec.owners {
             if self.state.owner(owner).is_none() {
@@ -47,11 +47,11 @@ impl Transition<'_> {
         Ok(())
     }
 
-    pub(super) fn check_operator(&self, spec: &OperatorSpec, now_ms: u64) -> Result<(), Rejection> {
+    pub(super) fn check_operator(&self, spec: &OperatorSpec) -> Result<(), Rejection> {
         if spec.roles.is_empty() {
             return refuse(Reason::RolesEmpty, &spec.name);
         }
-        check_expiry(spec.expires_at, now_ms)?;
+        check_expiry(spec.expires_at, self.now_ms)?;
         self.check_keys(&spec.keys, None)
     }
 

@@ -47,6 +47,7 @@ impl Narrator {
                 grants: words.list("grants").into_iter().map(grant).collect(),
                 keep_held: words.flag("keep"),
             },
+            "remove-set" => Command::RemoveGrantSet(set(words.word(2))),
             "register" => Command::RegisterAgent(self.agent(words)),
             "update" => Command::UpdateAgent {
                 spec: self.agent(words),

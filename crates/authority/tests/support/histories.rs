@@ -154,6 +154,7 @@ fn whose(command: &Command) -> &'static str {
         | Command::RemoveAgent(_)
         | Command::AddOwner { .. }
         | Command::PutGrantSet { .. }
+        | Command::RemoveGrantSet(_)
         | Command::AddService(_)
         | Command::RemoveService(_) => "rita",
         _ => "root",
@@ -256,6 +257,7 @@ fn registry() -> impl Strategy<Value = Command> {
         2 => agent_name().prop_map(|name| Command::RemoveAgent(agent_id(name))),
         1 => add_owner,
         3 => put_set,
+        2 => some_set().prop_map(|name| Command::RemoveGrantSet(set(name))),
         2 => add_operator,
         1 => remove_operator,
         1 => Just(Command::AddService(service_spec("s"))),

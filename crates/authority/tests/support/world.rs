@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chancery_authority::{
-    Actor, Answer, Command, Event, Meta, OpenIssuer, Reason, Rejection, RequestId, Row, Stamp,
-    Stamped, State, Table, open_issuer_message,
+    Actor, Answer, Command, Event, Foreseen, Meta, OpenIssuer, Reason, Rejection, RequestId, Row,
+    Stamp, Stamped, State, Table, open_issuer_message,
 };
 use chancery_credential::{
     EpochNumber, IssuerNumber, KeyThumbprint, NodeNumber, PeerSigningKey, Revision, SigningKey,
@@ -168,7 +168,9 @@ impl World {
         let revision = Revision(self.state.revision().0 + 1);
         let before = self.state.clone();
         self.state.take_changed_rows();
+        let foreseen = before.foresee(&stamped);
         let outcome = self.state.apply(revision, &stamped);
+        check_foresight(&before, &self.state, &foreseen, &outcome, &stamped);
         self.log.push((revision, stamped));
         self.state.validate().unwrap();
         self.check_changed_rows(&before);
@@ -273,6 +275,60 @@ impl World {
 
     pub fn pass_ms(&mut self, ms: u64) {
         self.now_ms += ms;
+    }
+}
+
+/// What was foreseen is what came.
+fn check_foresight(
+    before: &State,
+    after: &State,
+    foreseen: &Foreseen,
+    outcome: &Result<Vec<Event>, Rejection>,
+    stamped: &Stamped,
+) {
+    let recorded = |state: &State| {
+        let key = chancery_authority::RequestKey {
+            id: stamped.meta.request,
+            actor: stamped.meta.actor.clone(),
+        };
+        state
+            .row(&chancery_authority::RowKey::Request(key))
+            .is_some()
+    };
+    match (foreseen, outcome) {
+        (Foreseen::Open, Ok(_)) => {}
+        // What nobody looks at before the log.
+        (Foreseen::Open, Err(rejection)) => {
+            let reason = rejection.reason();
+            let unforeseen = matches!(
+                reason,
+                Reason::NotBorn
+                    | Reason::AlreadyBorn
+                    | Reason::AuthorisedAhead
+                    | Reason::RequestsFull
+            );
+            let birth = matches!(stamped.command, Command::Birth(_) | Command::Tick);
+            assert!(unforeseen || birth, "{rejection} was not foreseen");
+        }
+        (Foreseen::Decided { revision, outcome }, Ok(events)) => {
+            let answer = outcome.clone().unwrap();
+            let revision = *revision;
+            assert_eq!(events.last(), Some(&Event::Answer { revision, answer }));
+        }
+        (Foreseen::Decided { outcome, .. }, Err(rejection)) => {
+            assert_eq!(outcome.as_ref(), Err(rejection));
+        }
+        (
+            Foreseen::Rejected {
+                rejection,
+                remembered,
+            },
+            outcome,
+        ) => {
+            assert_eq!(outcome.as_ref(), Err(rejection));
+            let now = recorded(after) && !recorded(before);
+            assert_eq!(*remembered, now, "{rejection}");
+        }
     }
 }
 

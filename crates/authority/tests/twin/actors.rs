@@ -75,6 +75,7 @@ fn operator_may_not(spec: &OperatorSpec, command: &Command) -> Option<Reason> {
         | Command::RemoveAgent(_)
         | Command::AddOwner { .. }
         | Command::PutGrantSet { .. }
+        | Command::RemoveGrantSet(_)
         | Command::AddService(_)
         | Command::RemoveService(_) => &[Role::Registrar],
         Command::Tick

@@ -66,6 +66,17 @@ impl Twin {
                 }
                 Ok(Answer::HeldKilled(kill))
             }
+            Command::RemoveGrantSet(name) => {
+                let mut specs = self.agents.values();
+                let used = specs.any(|spec| spec.grant_sets.contains(name));
+                refuse(&[
+                    (!self.sets.contains_key(name), Reason::GrantSetUnknown),
+                    (used, Reason::GrantSetInUse),
+                ])?;
+                self.sets.remove(name);
+                self.kill(Subject::GrantSet(name.clone()));
+                Ok(Answer::Nothing)
+            }
             Command::OpenEpoch { .. } => self.open_epoch(actor),
             Command::OpenIssuer(request) => self.open_issuer(request),
             Command::RetireIssuer(number) => self.retire_issuer(actor, *number),

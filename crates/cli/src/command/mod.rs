@@ -3,6 +3,7 @@
 mod agent;
 mod dev;
 mod epoch;
+mod grant_set;
 mod history;
 mod init;
 mod join;
@@ -51,6 +52,9 @@ pub enum Command {
     /// Agents, and what they may mint
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Grant sets: grants that many agents share
+    #[command(subcommand)]
+    GrantSet(grant_set::GrantSetCommand),
     /// Tokens: mint, verify, inspect, revoke
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -90,6 +94,7 @@ impl Command {
             Self::Service(command) => command.run(output).await,
             Self::Owner(command) => command.run(output).await,
             Self::Agent(command) => command.run(output).await,
+            Self::GrantSet(command) => command.run(output).await,
             Self::Token(command) => command.run(output).await,
             Self::Suspend(args) => verb::suspend(args, output).await,
             Self::Resume(args) => verb::resume(args, output).await,

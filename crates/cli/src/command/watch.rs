@@ -1,5 +1,7 @@
 //! `chancery watch`: every change of what is in force, as it happens.
 
+use std::time::Duration;
+
 use chancery_client::{
     Idempotence,
     v1::{
@@ -10,15 +12,19 @@ use chancery_client::{
 use chancery_credential::TokenId;
 use clap::Args;
 use serde::Serialize;
-use tonic::Streaming;
+use tonic::{Code, Status, Streaming};
 
 use crate::{
     cluster::ClusterArgs,
     failure::{Failure, Kind},
     output::{Column, Output},
+    plain::plain,
     span::{Span, instant},
     subject::subject_text,
 };
+
+/// Before a feed that ended is taken up again.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
@@ -46,51 +52,102 @@ const COLUMNS: [Column; 3] = [
     ("what", "/what"),
 ];
 
+/// Watches until something is wrong that watching again does not mend. A feed that
+/// ends is taken up where it was, at whichever node answers.
 pub async fn run(args: &WatchArgs, output: Output) -> Result<(), Failure> {
     let max_age = args
         .max_age
         .map(|span| span.milliseconds("--max-age"))
         .transpose()?;
-    let request = v1::WatchRequest {
-        max_age_ms: max_age.unwrap_or(0),
+    let client = args.cluster.client()?;
+    let mut watching = Watching {
+        changes_only: args.changes_only,
+        since: String::new(),
+        snapshot: Vec::new(),
+        output,
     };
-    let mut feed: Streaming<v1::WatchResponse> = args
-        .cluster
-        .client()?
-        .call(Idempotence::Repeatable, |channel| async move {
-            RevocationServiceClient::new(channel).watch(request).await
-        })
-        .await?;
-    let mut snapshot = Vec::new();
     loop {
-        match feed.message().await {
-            Ok(Some(v1::WatchResponse {
-                event: Some(Event::Snapshot(part)),
-            })) => {
-                snapshot.extend(part.changes);
-                if part.last && !args.changes_only {
-                    show(part.revision, std::mem::take(&mut snapshot), output)?;
-                }
-            }
-            Ok(Some(v1::WatchResponse {
-                event: Some(Event::Delta(delta)),
-            })) => {
-                show(delta.revision, delta.changes, output)?;
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(ended("the node ended it")),
-            Err(status) => return Err(ended(status.message())),
-        }
+        let request = v1::WatchRequest {
+            max_age_ms: max_age.unwrap_or(0),
+            since: watching.since.clone(),
+        };
+        let mut feed: Streaming<v1::WatchResponse> = client
+            .call(Idempotence::Repeatable, |channel| {
+                let request = request.clone();
+                async move { RevocationServiceClient::new(channel).watch(request).await }
+            })
+            .await?;
+        let why = watching.follow(&mut feed).await?;
+        output.note(&format!("(the feed ended: {why}; watching on)"));
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// A feed ends only when something is wrong: nothing is missed without a word.
-fn ended(why: &str) -> Failure {
+/// What was shown so far.
+struct Watching {
+    changes_only: bool,
+    /// The state that was reached; empty at first.
+    since: String,
+    /// The parts of a snapshot that came already.
+    snapshot: Vec<v1::ViewChange>,
+    output: Output,
+}
+
+impl Watching {
+    /// Shows a feed to its end, and gives why it ended.
+    async fn follow(&mut self, feed: &mut Streaming<v1::WatchResponse>) -> Result<String, Failure> {
+        self.snapshot.clear();
+        loop {
+            match feed.message().await {
+                Ok(Some(response)) => self.show(response)?,
+                Ok(None) => return Ok("the node ended it".to_owned()),
+                Err(status) if is_passing(status.code()) => {
+                    return Ok(plain(status.message()).into_owned());
+                }
+                Err(status) => return Err(ended(&status)),
+            }
+        }
+    }
+
+    fn show(&mut self, response: v1::WatchResponse) -> Result<(), Failure> {
+        match response.event {
+            Some(Event::Snapshot(part)) => {
+                self.snapshot.extend(part.changes);
+                if part.last {
+                    let whole = std::mem::take(&mut self.snapshot);
+                    let first = self.since.is_empty();
+                    self.since = part.consistency_token;
+                    // One that comes later holds what was missed.
+                    if !(first && self.changes_only) {
+                        show(part.revision, whole, self.output)?;
+                    }
+                }
+            }
+            Some(Event::Delta(delta)) => {
+                show(delta.revision, delta.changes, self.output)?;
+                self.since = delta.consistency_token;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether another try, here or at another node, can end better.
+const fn is_passing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::Aborted | Code::Unknown | Code::Cancelled | Code::Internal
+    )
+}
+
+/// The caller may watch no more: nothing is missed without a word.
+fn ended(status: &Status) -> Failure {
     Failure {
-        kind: Kind::Outage,
+        kind: Kind::Refused,
         reason: String::new(),
-        message: format!("the feed ended: {why}"),
-        next: "watch again: it begins with all that is in force".to_owned(),
+        message: format!("the feed ended: {}", status.message()),
+        next: "check with `chancery whoami` who the cluster takes you for".to_owned(),
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) fn command(command: &Command) -> pb::Command {
             grants: grants(list),
             keep_held: *keep_held,
         }),
+        Command::RemoveGrantSet(name) => Kind::RemoveGrantSet(text(name)),
         Command::AddOperator(spec) => Kind::AddOperator(operator_spec(spec)),
         Command::AddService(spec) => Kind::AddService(service_spec(spec)),
         Command::RemoveOperator(name) => Kind::RemoveOperator(text(name)),
@@ -149,6 +150,9 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
                 grants: read_grants(&it.grants)?,
                 keep_held: it.keep_held,
             },
+            Kind::RemoveGrantSet(name) => {
+                Command::RemoveGrantSet(parse("a grant set's name", name)?)
+            }
             Kind::AddOperator(spec) => Command::AddOperator(read_operator_spec(spec)?),
             Kind::AddService(spec) => Command::AddService(read_service_spec(spec)?),
             Kind::RemoveOperator(name) => {

@@ -339,6 +339,7 @@ pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
             .prop_map(|(node, seat)| Command::SeatNode { node, seat })
             .boxed(),
         node_number().prop_map(Command::RemoveNode).boxed(),
+        grant_set_name().prop_map(Command::RemoveGrantSet).boxed(),
     ]
 }
 
@@ -380,6 +381,7 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::CompareState { .. } => 28,
         Command::SeatNode { .. } => 29,
         Command::RemoveNode(_) => 30,
+        Command::RemoveGrantSet(_) => 31,
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) const TIMING: Timing = Timing {
     tick_ms: 50,
 };
 
+/// Steps that are kept for a follower that is slow.
+pub(super) const KEPT_STEPS: usize = 64;
+
 /// F that goes with [`TIMING`].
 const FRESHNESS_MS: u64 = 5_000;
 
@@ -248,7 +251,7 @@ impl Cluster {
             timing: TIMING,
             history: self.history,
             compaction: self.compaction,
-            event_capacity: 64,
+            event_capacity: KEPT_STEPS,
         }
     }
 

@@ -12,9 +12,9 @@ use thiserror::Error;
 
 use super::identity::Identity;
 
-/// What may be held on this node at a time. A principal's keys count together, and
-/// so do replicas that share one. A stranger is who proved no key, or one that is
-/// nobody's.
+/// What may be held on this node at a time, and how often somebody may be refused. A
+/// principal's keys count together, and so do replicas that share one. A stranger is
+/// who proved no key, or one that is nobody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Connections, by who connected.
@@ -23,6 +23,9 @@ pub struct Bounds {
     pub requests: Share,
     /// Streams.
     pub streams: Share,
+    /// Refusals and rejections a second that are the caller's own fault, messages of
+    /// a stream included. Who has had as many is not heard until the next one is due.
+    pub rejections: Share,
 }
 
 /// How much of one thing each may hold.
@@ -53,6 +56,11 @@ impl Default for Bounds {
                 principal: 256,
                 address: 32,
                 strangers: 512,
+            },
+            rejections: Share {
+                principal: 200,
+                address: 200,
+                strangers: 2048,
             },
         }
     }

@@ -15,6 +15,7 @@ use super::layer::CallerLayer;
 use super::permission::Shape;
 use super::refusal::Refusal;
 use super::registry::Registry;
+use super::rejections::Rejections;
 use super::request_id::RequestIds;
 use crate::tls::CallerKey;
 
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     connections: Arc<Tally>,
     requests: Arc<Tally>,
     streams: Arc<Tally>,
+    pub(super) rejections: Rejections,
     bell: watch::Sender<()>,
     draining: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl Callers {
         Self(Arc::new(Shared {
             registry,
             request_ids: RequestIds::new(process),
+            rejections: Rejections::new(bounds.rejections, clock.clone()),
             clock,
             bounds,
             connections: Tally::new(),
@@ -116,6 +119,13 @@ impl Shared {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whom a refusal counts for: the principal whose key was proved, or else the
+    /// strangers of the address.
+    pub(super) fn asker(&self, connection: &Connection) -> Holder {
+        let principal = self.principal(connection.proved.as_ref());
+        principal.unwrap_or_else(|| Holder::at(connection.remote.ip()))
     }
 
     /// Whose key was proved.

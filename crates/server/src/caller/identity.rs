@@ -133,6 +133,22 @@ impl Caller {
         self.standing.check().map_err(Status::from)
     }
 
+    /// Whether another message of a stream is heard: not when too many of the
+    /// caller's were refused just now.
+    ///
+    /// # Errors
+    ///
+    /// `TOO_MANY_REJECTIONS`, for this message.
+    pub fn hear(&self) -> Result<(), Status> {
+        self.standing.hear().map_err(Status::from)
+    }
+
+    /// Counts the refusal of one message of a stream. Those of whole requests are
+    /// counted by the layer.
+    pub fn count_refusal(&self, refusal: &Status) {
+        self.standing.count(refusal.code());
+    }
+
     /// Who the record of a command names.
     ///
     /// # Errors

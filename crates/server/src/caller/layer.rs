@@ -16,6 +16,7 @@ use super::body::{JudgedRequest, JudgedResponse};
 use super::bounds::Places;
 use super::callers::Shared;
 use super::deadline;
+use super::http_refusal::http_refusal;
 use super::identity::Caller;
 use super::permission::{Row, Shape, row_of};
 use super::refusal::Refusal;
@@ -120,12 +121,14 @@ where
         standing,
         places,
     } = admitted;
+    let judged = standing.clone();
     let outcome = match row.shape {
-        Shape::Streaming => stream(inner, request, standing).await,
-        Shape::Unary | Shape::Http => single(inner, request, standing).await,
+        Shape::Streaming => stream(inner, request, judged).await,
+        Shape::Unary | Shape::Http => single(inner, request, judged).await,
     };
     match outcome {
         Ok((response, lookout)) => {
+            standing.count(code_of(&response));
             response.map(|body| JudgedResponse::wrap(body, lookout, places, span))
         }
         Err(refusal) => answer(row.shape, refusal),
@@ -154,8 +157,14 @@ fn admit(
     // Before the look-up: what is authorised here was so at this revision or later.
     let authorised_at = shared.registry.revision();
     let key = connection.proved.map(|proved| proved.key);
-    let standing = Arc::new(Standing::begin(shared.clone(), row, key)?);
+    let asker = shared.asker(&connection);
+    let standing = Standing::begin(shared.clone(), row, key, asker.clone()).map_err(|refusal| {
+        shared.rejections.count(&asker, refusal.code);
+        shared.rejections.hear(&asker).err().unwrap_or(refusal)
+    })?;
+    let standing = Arc::new(standing);
     span.record("caller", field::display(standing.identity()));
+    standing.hear()?;
     let places = shared.place(standing.identity(), &connection, row.shape)?;
     request.extensions_mut().insert(Caller {
         identity: standing.identity().clone(),
@@ -202,6 +211,17 @@ where
         },
     };
     Ok((response, Some(lookout)))
+}
+
+/// What an answer says of the request. That of gRPC stands in the head when there is
+/// no message.
+fn code_of(response: &Response<Body>) -> Code {
+    match response.headers().get(Status::GRPC_STATUS) {
+        Some(code) => Code::from_bytes(code.as_bytes()),
+        None if response.status() == StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+        None if response.status().is_client_error() => Code::InvalidArgument,
+        None => Code::Ok,
+    }
 }
 
 /// Why a request has no row.
@@ -264,14 +284,11 @@ fn not_from_the_listener() -> Refusal {
 /// The answer that carries a refusal.
 fn answer(shape: Shape, refusal: Refusal) -> Response<Body> {
     record(&refusal);
-    if shape != Shape::Http {
-        return Status::from(refusal).into_http();
+    let status = Status::from(refusal);
+    match shape {
+        Shape::Http => http_refusal(&status),
+        Shape::Unary | Shape::Streaming => status.into_http(),
     }
-    plain(match refusal.code {
-        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    })
 }
 
 fn plain(status: StatusCode) -> Response<Body> {

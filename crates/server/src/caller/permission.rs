@@ -126,6 +126,8 @@ const fn row(path: &'static str, who: Who, shape: Shape) -> Row {
 
 /// Where the JWKS is served.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+/// Where what changed is listed as JSON.
+pub const REVOCATIONS_PATH: &str = "/v1/revocations";
 
 use Shape::{Http, Streaming, Unary};
 
@@ -150,6 +152,10 @@ pub const TABLE: &[Row] = &[
     row("/chancery.v1.ClusterService/RemoveNode", Who::KEEPER, Unary),
     row("/chancery.v1.ClusterService/Status", Who::OPERATOR, Unary),
     row("/chancery.v1.ClusterService/Transfer", Who::KEEPER, Unary),
+    row("/chancery.v1.GrantSetService/Get", Who::OPERATOR, Unary),
+    row("/chancery.v1.GrantSetService/List", Who::OPERATOR, Unary),
+    row("/chancery.v1.GrantSetService/Put", Who::REGISTRAR, Unary),
+    row("/chancery.v1.GrantSetService/Remove", Who::REGISTRAR, Unary),
     row("/chancery.v1.HistoryService/List", Who::AUDITOR, Unary),
     row("/chancery.v1.KeyService/List", Who::PRINCIPAL, Unary),
     row("/chancery.v1.KeyService/Revoke", Who::KEEPER, Unary),
@@ -193,6 +199,16 @@ pub const TABLE: &[Row] = &[
     ),
     row(
         "/chancery.v1.RevocationService/Check",
+        Who::SERVICE.or(Who::OPERATOR),
+        Unary,
+    ),
+    row(
+        "/chancery.v1.RevocationService/CheckStream",
+        Who::SERVICE.or(Who::OPERATOR),
+        Streaming,
+    ),
+    row(
+        "/chancery.v1.RevocationService/ListChanges",
         Who::SERVICE.or(Who::OPERATOR),
         Unary,
     ),
@@ -240,6 +256,7 @@ pub const TABLE: &[Row] = &[
         Who::PRINCIPAL,
         Streaming,
     ),
+    row(REVOCATIONS_PATH, Who::SERVICE.or(Who::OPERATOR), Http),
 ];
 
 /// The row of a path; `None` when nobody may call it, because nobody decided

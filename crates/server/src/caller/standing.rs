@@ -12,6 +12,7 @@ use tokio::time::Sleep;
 use tokio_stream::wrappers::WatchStream;
 use tonic::Code;
 
+use super::bounds::Holder;
 use super::callers::Shared;
 use super::identity::Identity;
 use super::judge::judge;
@@ -30,6 +31,8 @@ pub(super) struct Standing {
     row: &'static Row,
     key: Option<KeyThumbprint>,
     identity: Identity,
+    /// Whom its refusals count for.
+    asker: Holder,
     /// The generation that it was last judged under.
     generation: AtomicU64,
     /// Seconds since the Unix epoch, or [`NEVER`].
@@ -42,6 +45,7 @@ impl Standing {
         shared: Arc<Shared>,
         row: &'static Row,
         key: Option<KeyThumbprint>,
+        asker: Holder,
     ) -> Result<Self, Refusal> {
         // Before the look-up: what happens between the two is seen as a change.
         let generation = shared.registry.standing_generation();
@@ -51,6 +55,7 @@ impl Standing {
             row,
             key,
             identity: judged.identity,
+            asker,
             generation: AtomicU64::new(generation),
             expires_at: AtomicU64::new(judged.expires_at.unwrap_or(NEVER)),
         };
@@ -60,6 +65,20 @@ impl Standing {
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether the caller is heard: not when it was refused too often just now. What
+    /// anyone may ask is answered always.
+    pub(super) fn hear(&self) -> Result<(), Refusal> {
+        if self.row.who.is_anyone() {
+            return Ok(());
+        }
+        self.shared.rejections.hear(&self.asker)
+    }
+
+    /// Counts an answer, if it refuses.
+    pub(super) fn count(&self, code: Code) {
+        self.shared.rejections.count(&self.asker, code);
     }
 
     /// Judges again; cheap while nobody lost standing.

@@ -59,6 +59,8 @@ impl Limits {
     /// The longest message that a gRPC service decodes, bytes. To be given to
     /// every generated server (`max_decoding_message_size`).
     pub const MESSAGE_BYTES: usize = 64 * 1024;
+    /// The same of a batch of checks, which a thousand tokens fit into.
+    pub const BATCH_BYTES: usize = 1024 * 1024;
 }
 
 impl Default for Limits {

@@ -1,6 +1,6 @@
 //! One mint: what is read in which order, and the signature.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{AgentEntry, Directory, Principal, WhenBehind};
 use chancery_credential::{
@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::authorise::{MintRefusal, Wanted, authorise};
 use crate::{
     issuance::{ActiveIssuer, Signer},
+    rate::Rates,
     records::{Issued, Recorder, Unrecorded},
 };
 
@@ -24,6 +25,14 @@ pub(crate) enum MintError {
     /// The key that was proved is not, or no more, that agent's.
     #[error("the key that was proved is not agent `{0}`'s any more")]
     KeyLost(SpiffeId),
+    /// The caller has had as many of this node as its registration gives it.
+    #[error("the registration gives {rate} mints a second on each node, and they are used up")]
+    RateLimited {
+        /// A second.
+        rate: u32,
+        /// Until the next one.
+        wait: Duration,
+    },
     /// This node cannot prove that its state is recent.
     #[error("this node cannot prove that its state is recent enough")]
     Stale,
@@ -64,11 +73,13 @@ struct Signed {
 }
 
 /// Mints from this node's own state.
-pub(crate) struct Minter<C> {
+pub(crate) struct Minter<C: Clock + Clone> {
     pub(crate) view: Arc<View>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) records: Arc<Recorder>,
+    /// `limits.rate` of the agents that have one.
+    pub(crate) rates: Rates<SpiffeId, C>,
     pub(crate) clock: C,
 }
 
@@ -80,7 +91,7 @@ pub(crate) struct Bearer<'a> {
     pub(crate) certificate: CertificateThumbprint,
 }
 
-impl<C: Clock> Minter<C> {
+impl<C: Clock + Clone> Minter<C> {
     /// Mints for `bearer`, in the order that [`View::answer`] keeps. A revocation
     /// that races with a mint therefore leaves a token whose `rev` is older than
     /// it: dead on arrival, never one that outlives it.
@@ -126,6 +137,7 @@ impl<C: Clock> Minter<C> {
         }
         let now = self.clock.now().wall.max(serving.time());
         let allowed = authorise(wanted, &agent, &self.directory, &settings, now)?;
+        self.count(&agent)?;
         let claims = Claims {
             iss: settings.issuer_url.clone(),
             sub: bearer.agent.clone(),
@@ -151,6 +163,13 @@ impl<C: Clock> Minter<C> {
             claims,
             when_behind,
         })
+    }
+
+    /// By the limit that the registration has now. What is refused counts nothing.
+    fn count(&self, agent: &AgentEntry) -> Result<(), MintError> {
+        let rate = agent.limits.rate;
+        let limited = |wait| MintError::RateLimited { rate, wait };
+        self.rates.take(&agent.id, rate).map_err(limited)
     }
 
     /// A process signs only from a state that holds its issuer, and holds it open:

@@ -11,6 +11,7 @@ use chancery_revocation::{BootTime, Expectations, Limits, Now, Proof, Reason, Ve
 use super::{Bearer, MintError, Minter, Wanted, authorise::MintRefusal};
 use crate::{
     issuance::{ActiveIssuer, Signer},
+    rate::Rates,
     records::Recorder,
     story::{NOW_MS, Story, agent, grant, key},
 };
@@ -58,6 +59,7 @@ impl Node {
             directory: story.directory.clone(),
             signer,
             records: Arc::new(Recorder::new(1, ROOM, NOW.boot)),
+            rates: Rates::new(NOW),
             clock: NOW,
         };
         Self {

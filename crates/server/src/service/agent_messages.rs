@@ -13,12 +13,7 @@ pub(super) fn spec(message: Option<v1::AgentSpec>) -> Result<AgentSpec, Status> 
         id: parse::field("agent.id", &message.id)?,
         owners: parse::list("agent.owners", &message.owners)?,
         keys: parse::public_keys("agent.public_keys", &message.public_keys)?,
-        grants: message
-            .grants
-            .iter()
-            .enumerate()
-            .map(grant)
-            .collect::<Result<_, _>>()?,
+        grants: grants("agent.grants", &message.grants)?,
         grant_sets: parse::list("agent.grant_sets", &message.grant_sets)?,
         limits: Limits {
             rate: message.limits.map_or(0, |limits| limits.rate),
@@ -28,8 +23,14 @@ pub(super) fn spec(message: Option<v1::AgentSpec>) -> Result<AgentSpec, Status> 
     })
 }
 
-fn grant((position, message): (usize, &v1::Grant)) -> Result<Grant, Status> {
-    let name = |field: &str| format!("agent.grants[{position}].{field}");
+/// The grants of the field `name`.
+pub(super) fn grants(name: &str, messages: &[v1::Grant]) -> Result<Vec<Grant>, Status> {
+    let parse = |(position, message)| grant(&format!("{name}[{position}]"), message);
+    messages.iter().enumerate().map(parse).collect()
+}
+
+fn grant(at: &str, message: &v1::Grant) -> Result<Grant, Status> {
+    let name = |field: &str| format!("{at}.{field}");
     Ok(Grant {
         audience: parse::field(&name("audience"), &message.audience)?,
         scopes: parse::list(&name("scopes"), &message.scopes)?,
@@ -60,7 +61,7 @@ pub(super) fn agent(record: &AgentRecord, suspended: bool) -> v1::Agent {
     }
 }
 
-fn grant_message(grant: &Grant) -> v1::Grant {
+pub(super) fn grant_message(grant: &Grant) -> v1::Grant {
     v1::Grant {
         audience: grant.audience.to_string(),
         scopes: grant.scopes.iter().map(ToString::to_string).collect(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chancery_authority::{Answer, Command};
-use chancery_credential::{OwnerName, SpiffeId, Subject};
+use chancery_authority::{AgentRecord, Answer, Command};
+use chancery_credential::{GrantSetName, OwnerName, SpiffeId, Subject};
 use chancery_wire::v1::{self, agent_service_server::AgentService};
 use tonic::{Code, Request, Response, Status};
 
@@ -69,10 +69,20 @@ impl AgentService for Agents {
             "" => None,
             name => Some(parse::field::<OwnerName>("owner", name)?),
         };
+        let set = match message.grant_set.as_str() {
+            "" => None,
+            name => Some(parse::field::<GrantSetName>("grant_set", name)?),
+        };
         self.0.at_least(&message.min_revision).await?;
-        let (page, current) = self
-            .0
-            .read(|| self.page(after.as_ref(), owner.as_ref(), size))?;
+        let wanted = |record: &AgentRecord| {
+            owner
+                .as_ref()
+                .is_none_or(|owner| record.owners.contains(owner))
+                && set
+                    .as_ref()
+                    .is_none_or(|set| record.grant_sets.contains(set))
+        };
+        let (page, current) = self.0.read(|| self.page(after.as_ref(), wanted, size))?;
         Ok(Response::new(v1::ListResponse {
             consistency_token: self.0.token_for(current.revision),
             agents: page.agents,
@@ -164,7 +174,12 @@ impl Agents {
 
     /// Agents in the order of their ids. A page looks at a bounded number of
     /// registrations, so that a rare owner cannot hold the state for long.
-    fn page(&self, after: Option<&SpiffeId>, owner: Option<&OwnerName>, size: usize) -> Page {
+    fn page(
+        &self,
+        after: Option<&SpiffeId>,
+        wanted: impl Fn(&AgentRecord) -> bool,
+        size: usize,
+    ) -> Page {
         const LOOKED_AT: usize = 10_000;
         self.0.consensus.read_state(|state| {
             let mut page = Page {
@@ -176,7 +191,7 @@ impl Agents {
                     return page;
                 }
                 page.next = record.id.to_string();
-                if owner.is_none_or(|owner| record.owners.contains(owner)) {
+                if wanted(record) {
                     let suspended = state.is_suspended(&Subject::Agent(record.id.clone()));
                     page.agents.push(agent_messages::agent(record, suspended));
                 }

@@ -39,14 +39,20 @@ impl Desk {
                 "forget what was cached of the other lineage, and read without `min_revision`",
             ));
         }
-        self.reach(token.revision).await?;
-        if token.revision <= self.consensus.view().revision() {
+        self.hold("min_revision", token.revision).await
+    }
+
+    /// Waits until this node's state holds the revision that a field names, in this
+    /// lineage.
+    pub(super) async fn hold(&self, name: &str, revision: Revision) -> Result<(), Status> {
+        self.reach(revision).await?;
+        if revision <= self.consensus.view().revision() {
             return Ok(());
         }
         Err(refuse(
             Code::FailedPrecondition,
             "REVISION_UNKNOWN",
-            "`min_revision` is beyond everything that this cluster has committed",
+            format!("`{name}` is beyond everything that this cluster has committed"),
             "take the token from an answer of this cluster",
         ))
     }

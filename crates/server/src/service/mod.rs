@@ -7,14 +7,19 @@
 
 mod agent_messages;
 mod agents;
+mod batch;
+mod changes;
 mod cluster;
 mod command;
 mod consistency;
+mod facts;
+mod grant_sets;
 mod history;
 mod keys;
 mod membership;
 mod parse;
 mod principals;
+mod refusals;
 mod revocation;
 mod settings;
 mod snapshots;
@@ -26,10 +31,16 @@ use tonic::{Request, Status};
 
 use chancery_consensus::Consensus;
 
-use crate::{caller::Caller, clock::SystemClock, minting::Minter, status::NodeStatus};
+use std::sync::Arc;
+
+use crate::{
+    caller::Caller, clock::SystemClock, minting::Minter, recent::Recent, status::NodeStatus,
+};
 
 pub(crate) use agents::Agents;
+pub(crate) use changes::Page;
 pub(crate) use cluster::Clusters;
+pub(crate) use grant_sets::GrantSets;
 pub(crate) use history::Histories;
 pub(crate) use keys::Keys;
 pub(crate) use principals::Principals;
@@ -50,4 +61,5 @@ pub(crate) struct Desk {
     pub(crate) minter: Minter<SystemClock>,
     pub(crate) status: NodeStatus,
     pub(crate) snapshots: Snapshots,
+    pub(crate) recent: Arc<Recent>,
 }

@@ -3,22 +3,23 @@
 use std::{pin::Pin, sync::Arc};
 
 use chancery_authority::{Answer, Command};
-use chancery_credential::{
-    Claims, GrantSetName, OwnerName, Revision, SpiffeId, Subject, TokenId, UnverifiedToken,
-    Verified,
-};
-use chancery_revocation::Facts;
+use chancery_credential::{Claims, Subject, UnverifiedToken, Verified};
 use chancery_wire::v1::{
     self, check_request, revocation_service_server::RevocationService, revoke_request,
 };
-use futures::Stream;
-use tonic::{Code, Request, Response, Status};
+use futures::{Stream, StreamExt};
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Desk, parse, split, verdict::Judgement, watch};
+use super::{
+    Desk, batch, facts::StatedFacts, parse, refusals::refusal, split, verdict::Judgement, watch,
+};
 use crate::caller::{Caller, refuse};
 
 /// A check says no more than whether.
 type Checked = Judgement<()>;
+
+/// Changes that a page lists, bytes: far below what clients read as one message.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// The service over a node's desk.
 pub(crate) struct Revocations(pub(crate) Arc<Desk>);
@@ -86,6 +87,23 @@ impl RevocationService for Revocations {
         Ok(Response::new(self.checked(judgement)))
     }
 
+    type CheckStreamStream =
+        Pin<Box<dyn Stream<Item = Result<v1::CheckStreamResponse, Status>> + Send>>;
+
+    async fn check_stream(
+        &self,
+        request: Request<Streaming<v1::CheckStreamRequest>>,
+    ) -> Result<Response<Self::CheckStreamStream>, Status> {
+        let (caller, requests) = split(request)?;
+        let (desk, caller) = (self.0.clone(), Arc::new(caller));
+        // One batch at a time: a stream keeps one thread busy at most.
+        let answers = requests.then(move |request| {
+            let (desk, caller) = (desk.clone(), caller.clone());
+            async move { answer(&desk, &caller, request?).await }
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
     async fn watch(
@@ -94,8 +112,25 @@ impl RevocationService for Revocations {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let (caller, message) = split(request)?;
         watch::max_age(&self.0, message.max_age_ms)?;
-        let place = self.0.snapshots.place(&caller.identity)?;
-        Ok(Response::new(Box::pin(watch::feed(self.0.clone(), place)?)))
+        let since = watch::since(&self.0, &message.since).await?;
+        let feed = watch::feed(self.0.clone(), &caller.identity, since)?;
+        Ok(Response::new(Box::pin(feed)))
+    }
+
+    async fn list_changes(
+        &self,
+        request: Request<v1::ListChangesRequest>,
+    ) -> Result<Response<v1::ListChangesResponse>, Status> {
+        let message = request.into_inner();
+        let page = self.0.changes(&message.since, PAGE_BYTES).await?;
+        Ok(Response::new(v1::ListChangesResponse {
+            resync: page.resync,
+            changes: page.changes.iter().map(watch::change).collect(),
+            next: page.next,
+            more: page.more,
+            revision: page.revision.0,
+            age_ms: page.age_ms,
+        }))
     }
 }
 
@@ -137,29 +172,8 @@ impl Revocations {
     }
 
     async fn check_facts(&self, message: &v1::TokenFacts) -> Result<Checked, Status> {
-        let agents: Vec<SpiffeId> = parse::list("facts.agents", &message.agents)?;
-        let Some((subject, actors)) = agents.split_first() else {
-            return Err(parse::invalid(
-                "facts.agents",
-                "it is empty: `sub` comes first",
-            ));
-        };
-        let owners: Vec<OwnerName> = parse::list("facts.owners", &message.owners)?;
-        let grant_sets: Vec<GrantSetName> = parse::list("facts.grant_sets", &message.grant_sets)?;
-        let ancestors: Vec<TokenId> = parse::list("facts.ancestors", &message.ancestors)?;
-        let facts = Facts {
-            key_id: parse::field("facts.key_id", &message.key_id)?,
-            token_id: parse::field("facts.token_id", &message.token_id)?,
-            revision: Revision(message.revision),
-            subject,
-            actors,
-            owners: &owners,
-            grant_sets: &grant_sets,
-            ancestors: &ancestors,
-            issued_at: message.issued_at,
-            expires_at: message.expires_at,
-        };
-        self.0.judge_facts(&facts).await
+        let stated = StatedFacts::parse(message)?;
+        self.0.judge_facts(&stated.facts()).await
     }
 
     fn checked(&self, judgement: Checked) -> v1::CheckResponse {
@@ -179,4 +193,27 @@ impl Revocations {
             },
         }
     }
+}
+
+/// A refusal answers its batch; what ends a stream is the caller's loss of standing,
+/// and a message that cannot be read.
+async fn answer(
+    desk: &Desk,
+    caller: &Caller,
+    message: v1::CheckStreamRequest,
+) -> Result<v1::CheckStreamResponse, Status> {
+    use v1::check_stream_response::Outcome;
+    caller.still_stands()?;
+    let sequence = message.sequence;
+    let outcome = match batch::checked(desk, caller, message).await {
+        Ok(checked) => Outcome::Batch(checked),
+        Err(status) => {
+            caller.count_refusal(&status);
+            Outcome::Refusal(refusal(&status))
+        }
+    };
+    Ok(v1::CheckStreamResponse {
+        sequence,
+        outcome: Some(outcome),
+    })
 }

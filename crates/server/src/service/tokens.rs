@@ -9,9 +9,9 @@ use futures::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
-use super::{Desk, consistency::stale, parse, split, verdict};
+use super::{Desk, consistency::stale, parse, refusals::refusal, split, verdict};
 use crate::{
-    caller::{Caller, Identity, refuse},
+    caller::{Caller, Identity, Refusal, refuse},
     minting::{Bearer, MintError, Wanted},
 };
 
@@ -80,19 +80,27 @@ impl Tokens {
     ) -> Result<v1::MintStreamResponse, Status> {
         // Several messages can arrive in one frame, and the layer judges frames.
         caller.still_stands()?;
-        let request = parse::required("request", message.request);
-        let outcome = match request {
-            Ok(request) => self.mint_one(caller, request).await,
-            Err(status) => Err(status),
-        };
-        let outcome = match outcome {
+        let outcome = match self.mint_heard(caller, message.request).await {
             Ok(response) => Outcome::Response(response),
-            Err(status) => Outcome::Refusal(refusal(&status)),
+            Err(status) => {
+                caller.count_refusal(&status);
+                Outcome::Refusal(refusal(&status))
+            }
         };
         Ok(v1::MintStreamResponse {
             sequence: message.sequence,
             outcome: Some(outcome),
         })
+    }
+
+    async fn mint_heard(
+        &self,
+        caller: &Caller,
+        request: Option<v1::MintRequest>,
+    ) -> Result<v1::MintResponse, Status> {
+        caller.hear()?;
+        self.mint_one(caller, parse::required("request", request)?)
+            .await
     }
 
     async fn mint_one(
@@ -166,23 +174,6 @@ impl Tokens {
                 ..v1::VerifyResponse::default()
             },
         }
-    }
-}
-
-/// What the status and its details say.
-fn refusal(status: &Status) -> v1::Refusal {
-    let details = status.get_error_details();
-    v1::Refusal {
-        code: status.code().into(),
-        reason: details
-            .error_info()
-            .map(|info| info.reason.clone())
-            .unwrap_or_default(),
-        message: status.message().to_owned(),
-        remedy: details
-            .localized_message()
-            .map(|localized| localized.message.clone())
-            .unwrap_or_default(),
     }
 }
 
@@ -260,6 +251,14 @@ fn mint_refusal(error: &MintError) -> Status {
             message,
             "call with a key that is registered for the agent",
         ),
+        MintError::RateLimited { wait, .. } => Refusal::new(
+            Code::ResourceExhausted,
+            "RATE_LIMITED",
+            message,
+            "wait as long as the answer says, use another node, or have a registrar raise the rate",
+        )
+        .retry_after(*wait)
+        .into(),
         MintError::Stale => stale(),
         MintError::NoIssuer => refuse(
             Code::Unavailable,
@@ -322,6 +321,23 @@ mod tests {
         assert!(
             refusal.remedy.starts_with("ask another node"),
             "{refusal:?}"
+        );
+        assert_eq!(refusal.retry_after, None);
+    }
+
+    #[test]
+    fn a_mint_over_the_rate_is_told_when_to_come_again() {
+        let wait = std::time::Duration::from_millis(250);
+        let status = mint_refusal(&MintError::RateLimited { rate: 4, wait });
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let told = status.get_error_details();
+        let told = told.retry_info().and_then(|info| info.retry_delay);
+        assert_eq!(told, Some(wait));
+        let refusal = refusal(&status);
+        assert_eq!(refusal.reason, "RATE_LIMITED");
+        assert_eq!(
+            refusal.retry_after,
+            prost_types::Duration::try_from(wait).ok()
         );
     }
 }

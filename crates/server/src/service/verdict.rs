@@ -97,7 +97,7 @@ impl Desk {
         }
     }
 
-    fn expectations(&self, audience: Option<Audience>) -> Result<Expectations, Status> {
+    pub(super) fn expectations(&self, audience: Option<Audience>) -> Result<Expectations, Status> {
         let settings = self.consensus.directory().settings().ok_or_else(stale)?;
         let limits = Limits {
             leeway: settings.leeway_s,
@@ -135,7 +135,7 @@ fn refused<T>(reason: &Reason) -> Judgement<T> {
 
 /// The signature verified, and nobody honest signs with a `rev` that was never
 /// committed.
-fn alarm(behind: Behind) {
+pub(super) fn alarm(behind: Behind) {
     if let Behind::Revision(revision) = behind {
         tracing::error!(
             %revision,

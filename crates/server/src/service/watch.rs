@@ -1,24 +1,27 @@
-//! The feed of `Watch`: a snapshot, then every change in order.
+//! The feed of `Watch`: a snapshot, or what a watcher missed that was here before,
+//! then every change in order.
 //!
 //! The subscription begins before the snapshot is taken, so that nothing falls
 //! between them; changes that the snapshot already holds come again and do
 //! nothing.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use chancery_authority::Event;
-use chancery_consensus::{Missed, Step};
-use chancery_credential::{Revision, Subject};
+use chancery_consensus::{Events, Missed, Step};
+use chancery_credential::{ConsistencyToken, Revision, Subject};
 use chancery_revocation::Change;
 use chancery_wire::v1;
 use futures::{Stream, StreamExt, stream};
 use tonic::{Code, Status};
 
-use super::{Desk, consistency::stale, parse, snapshots::SnapshotPlace};
-use crate::caller::refuse;
+use super::{Desk, consistency::stale, parse};
+use crate::caller::{Identity, refuse};
 
 /// Changes in one part of a snapshot: parts stay far below the message limit.
 const PART: usize = 256;
+/// Missed changes that are read at a time, bytes.
+const PART_BYTES: usize = 64 * 1024;
 
 /// How old the verifier lets its view become; bounded by the cluster.
 pub(super) fn max_age(desk: &Desk, asked_ms: u64) -> Result<u64, Status> {
@@ -36,83 +39,167 @@ pub(super) fn max_age(desk: &Desk, asked_ms: u64) -> Result<u64, Status> {
     }
 }
 
-/// Everything that a watcher is sent. A watcher that falls behind is cut off and
-/// has to begin again; so is everybody when the state is replaced by a snapshot.
-/// `place` is held until the snapshot has been sent.
+/// What a watcher that was here before has; `None` for one that begins, or whose
+/// state was another lineage's.
+pub(super) async fn since(desk: &Desk, text: &str) -> Result<Option<Revision>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let token: ConsistencyToken = parse::field("since", text)?;
+    if token.lineage != desk.consensus.view().lineage() {
+        return Ok(None);
+    }
+    desk.hold("since", token.revision).await?;
+    Ok(Some(token.revision))
+}
+
+type Feed = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+/// Everything that a watcher is sent: what it missed, if that is remembered, or else
+/// a snapshot; then every change. One that falls behind is cut off and has to begin
+/// again; so is everybody when the state is replaced by a snapshot.
 pub(super) fn feed(
     desk: Arc<Desk>,
-    place: SnapshotPlace,
-) -> Result<impl Stream<Item = Result<v1::WatchResponse, Status>> + Send, Status> {
+    watcher: &Identity,
+    since: Option<Revision>,
+) -> Result<Feed, Status> {
     let events = desk.consensus.events();
+    if let Some(since) = since {
+        let (missed, current) = desk.read(|| desk.recent.after(since, since, 0))?;
+        if missed.is_some() {
+            let through = current.revision.max(since);
+            let caught_up = missed_changes(desk.clone(), since, through);
+            return Ok(Box::pin(caught_up.chain(live(desk, events, through))));
+        }
+    }
+    let place = desk.snapshots.place(watcher)?;
     let (snapshot, _) = desk.read(|| desk.consensus.view().snapshot())?;
-    let previous = snapshot.revision;
+    let through = snapshot.revision;
     let last = v1::ViewSnapshot {
         changes: Vec::new(),
         last: true,
-        revision: previous.0,
-        consistency_token: desk.token_for(previous),
+        revision: through.0,
+        consistency_token: desk.token_for(through),
     };
     let parts = parts(snapshot.changes.into_iter(), last, place);
-    let deltas = stream::unfold(Some((desk, events, previous)), |place| async move {
+    let snapshot = stream::iter(parts.map(Ok));
+    Ok(Box::pin(snapshot.chain(live(desk, events, through))))
+}
+
+/// The changes after `since`, up to `through`, read from memory part by part as the
+/// watcher reads them. The last delta leads to `through`, empty if need be: it tells
+/// the watcher that it goes on where it was.
+fn missed_changes(
+    desk: Arc<Desk>,
+    since: Revision,
+    through: Revision,
+) -> impl Stream<Item = Result<v1::WatchResponse, Status>> + Send {
+    stream::unfold(Some(since), move |since| {
+        let (desk, since) = (desk.clone(), since);
+        async move {
+            let since = since?;
+            let Some(found) = desk.recent.after(since, through, PART_BYTES) else {
+                return Some((vec![Err(resync())], None));
+            };
+            let Some((last, _)) = found.last() else {
+                let end = delta(&desk, since, through, Vec::new());
+                return Some((vec![Ok(end)], None));
+            };
+            let last = *last;
+            let mut previous = since;
+            let mut deltas = Vec::with_capacity(found.len());
+            for (revision, changes) in found {
+                let changes = changes.iter().map(change).collect();
+                deltas.push(Ok(delta(&desk, previous, revision, changes)));
+                previous = revision;
+            }
+            Some((deltas, Some(last)))
+        }
+    })
+    .flat_map(stream::iter)
+}
+
+/// Every change after `through`, as it is applied.
+fn live(
+    desk: Arc<Desk>,
+    events: Events,
+    through: Revision,
+) -> impl Stream<Item = Result<v1::WatchResponse, Status>> + Send {
+    stream::unfold(Some((desk, events, through)), |place| async move {
         let (desk, mut events, previous) = place?;
         loop {
-            match events.next().await {
-                Ok(Step::Applied {
-                    revision,
-                    events: changed,
-                    ..
-                }) => {
-                    let Some(delta) = delta(&desk, previous, revision, &changed) else {
-                        continue;
-                    };
+            match follow(events.next().await, previous) {
+                Followed::Nothing => {}
+                Followed::Changed(revision, changes) => {
+                    let delta = delta(&desk, previous, revision, changes);
                     return Some((Ok(delta), Some((desk, events, revision))));
                 }
-                Err(Missed::Closed) => return None,
-                Ok(Step::Replaced { .. }) | Err(Missed::Lagged(_)) => {
-                    return Some((Err(resync()), None));
-                }
+                Followed::Lost => return Some((Err(resync()), None)),
+                Followed::Ended => return None,
             }
         }
-    });
-    Ok(stream::iter(parts.map(Ok)).chain(deltas))
+    })
+}
+
+/// What a step of the log is for a watcher.
+#[derive(Debug, PartialEq)]
+enum Followed {
+    Nothing,
+    Changed(Revision, Vec<v1::ViewChange>),
+    /// Steps passed it by.
+    Lost,
+    Ended,
+}
+
+/// What the watcher has already, up to `previous`, and what does not concern the
+/// view, is nothing to it.
+fn follow(step: Result<Step, Missed>, previous: Revision) -> Followed {
+    match step {
+        Ok(Step::Applied {
+            revision, events, ..
+        }) => {
+            let changes: Vec<_> = events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::View(view) => Some(change(view)),
+                    _ => None,
+                })
+                .collect();
+            if revision <= previous || changes.is_empty() {
+                Followed::Nothing
+            } else {
+                Followed::Changed(revision, changes)
+            }
+        }
+        Err(Missed::Closed) => Followed::Ended,
+        Ok(Step::Replaced { .. }) | Err(Missed::Lagged(_)) => Followed::Lost,
+    }
 }
 
 fn resync() -> Status {
     refuse(
         Code::Aborted,
         "RESYNC",
-        "changes passed this watcher by",
-        "watch again: it begins with a snapshot",
+        "more changes passed this watcher by than are kept for one that is slow",
+        "watch again with `since`: it goes on there if that is remembered, and else begins with a snapshot",
     )
 }
 
-/// What the snapshot holds already, and what does not concern the view, is not
-/// sent.
 fn delta(
     desk: &Desk,
     previous: Revision,
     revision: Revision,
-    events: &[Event],
-) -> Option<v1::WatchResponse> {
-    let changes: Vec<_> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::View(view) => Some(change(view)),
-            _ => None,
-        })
-        .collect();
-    if revision <= previous || changes.is_empty() {
-        return None;
-    }
+    changes: Vec<v1::ViewChange>,
+) -> v1::WatchResponse {
     let delta = v1::ViewDelta {
         previous: previous.0,
         revision: revision.0,
         changes,
         consistency_token: desk.token_for(revision),
     };
-    Some(v1::WatchResponse {
+    v1::WatchResponse {
         event: Some(v1::watch_response::Event::Delta(delta)),
-    })
+    }
 }
 
 /// A snapshot in parts, each made when the watcher has read the one before.
@@ -140,7 +227,7 @@ fn parts<H>(
     })
 }
 
-fn change(change: &Change) -> v1::ViewChange {
+pub(super) fn change(change: &Change) -> v1::ViewChange {
     use v1::view_change::Change as Wire;
     let wire = match change {
         Change::IssuerOpened {
@@ -190,6 +277,7 @@ fn wire_subject(subject: &Subject) -> v1::Subject {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use tonic_types::StatusExt;
 
     #[test]
     fn a_part_is_made_when_it_is_asked_for_and_the_last_one_says_so() {
@@ -217,6 +305,42 @@ mod tests {
         assert_eq!((last.changes.len(), last.revision), (0, 7));
         assert!(last.last);
         assert_eq!(next(), None);
+    }
+
+    fn applied(revision: u64, events: Vec<Event>) -> Result<Step, Missed> {
+        Ok(Step::Applied {
+            previous: Revision(revision - 1),
+            revision: Revision(revision),
+            events: events.into(),
+        })
+    }
+
+    #[test]
+    fn a_watcher_is_told_of_the_view_and_of_nothing_twice() {
+        let time = || vec![Event::StandingLost, Event::View(Change::Time(9))];
+        let told = follow(applied(8, time()), Revision(7));
+        let expected = vec![change(&Change::Time(9))];
+        assert_eq!(told, Followed::Changed(Revision(8), expected));
+        assert_eq!(follow(applied(8, time()), Revision(8)), Followed::Nothing);
+        let elsewhere = vec![Event::StandingLost];
+        assert_eq!(
+            follow(applied(8, elsewhere), Revision(7)),
+            Followed::Nothing
+        );
+    }
+
+    #[test]
+    fn a_watcher_that_lost_the_thread_is_cut_off_and_told_how_to_go_on() {
+        assert_eq!(follow(Err(Missed::Lagged(1)), Revision(7)), Followed::Lost);
+        let revision = Revision(90);
+        let replaced = Ok(Step::Replaced { revision });
+        assert_eq!(follow(replaced, Revision(7)), Followed::Lost);
+        assert_eq!(follow(Err(Missed::Closed), Revision(7)), Followed::Ended);
+        let details = resync().get_error_details();
+        assert_eq!(resync().code(), Code::Aborted);
+        assert_eq!(details.error_info().unwrap().reason, "RESYNC");
+        let remedy = &details.localized_message().unwrap().message;
+        assert!(remedy.contains("watch again"), "{remedy}");
     }
 
     #[tokio::test]

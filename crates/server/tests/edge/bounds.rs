@@ -163,6 +163,56 @@ async fn a_principal_has_so_many_connections_and_strangers_have_theirs() {
 }
 
 #[tokio::test]
+async fn who_is_refused_too_often_is_not_heard_and_nobody_else_notices() {
+    const STATUS: &str = "/chancery.v1.ClusterService/Status";
+    const WHO_AM_I: &str = "/chancery.v1.PrincipalService/WhoAmI";
+    let few = Share {
+        principal: 3,
+        address: 3,
+        strangers: 100,
+    };
+    let node = bounded(Bounds {
+        rejections: few,
+        ..Bounds::default()
+    })
+    .await;
+    let (shop, other) = (
+        node.registry.register_service("shop"),
+        node.registry.register_service("other"),
+    );
+    // A service may not ask for the status; the one that is too many closes.
+    let flood = node.connect(&shop).await;
+    for _ in 0..=3 {
+        let status = flood.call(STATUS).await.status().await;
+        assert_eq!(call::reason(&status), "METHOD_NOT_PERMITTED");
+    }
+    for path in [STATUS, WHO_AM_I] {
+        let status = flood.call(path).await.status().await;
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(call::reason(&status), "TOO_MANY_REJECTIONS", "{path}");
+    }
+    // What anyone may ask is answered, and so is everybody else.
+    assert_eq!(flood.call(HEALTH).await.status().await.code(), Code::Ok);
+    let untouched = node.connect(&other).await;
+    assert_eq!(
+        untouched.call(WHO_AM_I).await.status().await.code(),
+        Code::Ok
+    );
+
+    // Strangers are counted by their address.
+    let stranger = node.connect_as_nobody_from(7).await;
+    for _ in 0..=3 {
+        let status = stranger.call(STATUS).await.status().await;
+        assert!(["NO_CERTIFICATE", "TOO_MANY_REJECTIONS"].contains(&&*call::reason(&status)));
+    }
+    let status = stranger.call(STATUS).await.status().await;
+    assert_eq!(call::reason(&status), "TOO_MANY_REJECTIONS");
+    let elsewhere = node.connect_as_nobody_from(8).await;
+    let status = elsewhere.call(STATUS).await.status().await;
+    assert_eq!(call::reason(&status), "NO_CERTIFICATE");
+}
+
+#[tokio::test]
 async fn one_connection_more_than_there_is_room_for_is_closed_at_once() {
     let node = limited(Limits {
         connections: 1,

@@ -9,7 +9,7 @@ use chancery_server::caller::permission::{Row, Shape, TABLE, Who, row_of};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::support::{Node, call, registry};
+use crate::support::{Client, Node, call, registry};
 
 /// Every method that the listener serves, and whether it streams.
 fn methods() -> Vec<(String, bool)> {
@@ -95,12 +95,16 @@ fn an_auditor_changes_nothing_and_an_agent_asks_for_itself() {
             "AgentService/Get",
             "AgentService/List",
             "ClusterService/Status",
+            "GrantSetService/Get",
+            "GrantSetService/List",
             "HistoryService/List",
             "KeyService/List",
             "PrincipalService/List",
             "PrincipalService/ListOwners",
             "PrincipalService/WhoAmI",
             "RevocationService/Check",
+            "RevocationService/CheckStream",
+            "RevocationService/ListChanges",
             "RevocationService/Watch",
             "SettingsService/Explain",
             "SettingsService/Get",
@@ -123,6 +127,8 @@ fn an_auditor_changes_nothing_and_an_agent_asks_for_itself() {
             "KeyService/List",
             "PrincipalService/WhoAmI",
             "RevocationService/Check",
+            "RevocationService/CheckStream",
+            "RevocationService/ListChanges",
             "RevocationService/Watch",
             "TokenService/Verify",
         ],
@@ -163,38 +169,43 @@ fn people(node: &Node) -> Vec<(Identity, crate::support::Person)> {
     people.into_iter().map(register).collect()
 }
 
+/// The HTTP status that a refusal stands for, and its reason.
+async fn refused(client: &Client, row: &Row) -> (u16, String) {
+    if row.shape == Shape::Http {
+        let request = http::Request::get(format!("https://localhost{}", row.path));
+        let mut answer = client.send(request).await.unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&answer.whole().await).unwrap();
+        let reason = told["error"]["reason"].as_str().unwrap().to_owned();
+        return (answer.code.as_u16(), reason);
+    }
+    let status = client.call(row.path).await.status().await;
+    let code = match status.code() {
+        tonic::Code::PermissionDenied => 403,
+        tonic::Code::Unauthenticated => 401,
+        other => panic!("{row:?}: {other:?}"),
+    };
+    (code, call::reason(&status))
+}
+
 #[tokio::test]
 async fn whoever_is_not_in_a_method_s_row_is_refused_there() {
     let mut node = Node::start().await;
     for (identity, person) in people(&node) {
         let client = node.connect(&person).await;
         for row in TABLE.iter().filter(|row| !row.who.includes(&identity)) {
-            let status = client.call(row.path).await.status().await;
+            let told = refused(&client, row).await;
             assert_eq!(
-                status.code(),
-                tonic::Code::PermissionDenied,
-                "{identity} {}",
-                row.path
-            );
-            assert_eq!(
-                call::reason(&status),
-                "METHOD_NOT_PERMITTED",
-                "{identity} {}",
-                row.path
+                told,
+                (403, "METHOD_NOT_PERMITTED".into()),
+                "{identity} {row:?}"
             );
         }
     }
     let stranger = node.connect(&crate::support::Person::new()).await;
     let nobody = node.connect_as_nobody().await;
     for row in TABLE.iter().filter(|row| !row.who.is_anyone()) {
-        assert_eq!(
-            call::reason(&stranger.call(row.path).await.status().await),
-            "UNKNOWN_KEY"
-        );
-        assert_eq!(
-            call::reason(&nobody.call(row.path).await.status().await),
-            "NO_CERTIFICATE"
-        );
+        assert_eq!(refused(&stranger, row).await, (401, "UNKNOWN_KEY".into()));
+        assert_eq!(refused(&nobody, row).await, (401, "NO_CERTIFICATE".into()));
     }
     assert!(node.is_quiet(), "a refused request reached a service");
 }

@@ -2,8 +2,11 @@
 
 mod bounds;
 mod change;
+mod grant;
 mod read;
 mod view;
+
+pub(super) use grant::{Grant, GrantView};
 
 use clap::Subcommand;
 

@@ -31,6 +31,14 @@ pub struct ListArgs {
         hide_default_value = true
     )]
     owner: String,
+    /// Only agents that refer to this grant set
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    grant_set: String,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: usize,
@@ -65,6 +73,7 @@ pub async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {
     let mut views: Vec<AgentView> = Vec::new();
     let mut request = v1::ListRequest {
         owner: args.owner.clone(),
+        grant_set: args.grant_set.clone(),
         min_revision: args.read.min_revision(),
         page_size: u32::try_from(args.limit.min(1000)).unwrap_or(1000),
         ..v1::ListRequest::default()

@@ -3,6 +3,7 @@
 use chancery_client::v1;
 use serde::Serialize;
 
+use super::GrantView;
 use crate::{output::Column, span::instant};
 
 /// An agent.
@@ -19,14 +20,6 @@ pub struct AgentView {
     registered_at: u64,
     changed_at: u64,
     key_thumbprints: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct GrantView {
-    audience: String,
-    scopes: Vec<String>,
-    max_ttl_seconds: u32,
-    bearer: bool,
 }
 
 /// All of an agent.
@@ -56,17 +49,11 @@ pub const LIST_COLUMNS: [Column; 5] = [
 impl From<v1::Agent> for AgentView {
     fn from(agent: v1::Agent) -> Self {
         let spec = agent.spec.unwrap_or_default();
-        let grant = |grant: v1::Grant| GrantView {
-            audience: grant.audience,
-            scopes: grant.scopes,
-            max_ttl_seconds: grant.max_ttl_seconds,
-            bearer: grant.bearer,
-        };
         Self {
             id: spec.id,
             owners: spec.owners,
             suspended: agent.suspended,
-            grants: spec.grants.into_iter().map(grant).collect(),
+            grants: spec.grants.into_iter().map(GrantView::from).collect(),
             grant_sets: spec.grant_sets,
             rate: spec.limits.map_or(0, |limits| limits.rate),
             expires_at: instant(spec.expires_at),

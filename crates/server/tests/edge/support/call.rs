@@ -215,6 +215,18 @@ impl Answer {
         }
     }
 
+    /// The whole body, of an answer that is not gRPC.
+    pub async fn whole(&mut self) -> Vec<u8> {
+        let mut whole = Vec::new();
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
+            match soon("a frame", frame).await {
+                Some(frame) => whole.extend(frame.unwrap().into_data().unwrap()),
+                None => return whole,
+            }
+        }
+    }
+
     /// The status, once everything was read.
     pub async fn status(mut self) -> Status {
         loop {

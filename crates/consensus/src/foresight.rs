@@ -1,0 +1,142 @@
+//! Outcomes that need no entry of the log: of a request that was decided before, and
+//! of one that can only be rejected. So a flood of bad commands fills no log.
+//!
+//! ```text
+//!  command ─► decided before? ────────────────────────► its first outcome
+//!                 │ no
+//!                 ▼
+//!             rejected, as the state is here? ── no ──► the log
+//!                 │ yes
+//!                 ▼
+//!             a proof of freshness, begun now ── none ► the log
+//!                 │
+//!                 ▼
+//!             rejected still? ── yes ─────────────────► the rejection, not committed
+//! ```
+//!
+//! The proof is what makes the rejection true: it was judged by a state that holds
+//! everything that was committed when the command came, even if this node leads no
+//! more. The proofs are those that the node makes at each tick anyway.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chancery_authority::{Foreseen, Reason, Rejection, RequestKey, Stamped};
+use parking_lot::Mutex;
+
+use crate::{freshness::Prover, outcome::Outcome, published::Published};
+
+/// How long a proof is waited for: several ticks. Without one, the log tells.
+const PROOF_WAIT: Duration = Duration::from_millis(500);
+
+/// Rejections that are remembered, at about 300 bytes each.
+const MAX_TOLD: usize = 1 << 17;
+
+/// The judgement before the log, on the node that leads.
+pub(crate) struct Foresight {
+    published: Arc<Published>,
+    prover: Arc<Prover>,
+    told: Mutex<Told>,
+}
+
+impl Foresight {
+    pub(crate) fn new(published: Arc<Published>, prover: Arc<Prover>) -> Self {
+        Self {
+            published,
+            prover,
+            told: Mutex::default(),
+        }
+    }
+
+    /// The outcome of a command that would change nothing; `None` when the log has
+    /// to tell.
+    pub(crate) async fn outcome(&self, stamped: &Stamped) -> Option<Outcome> {
+        let doubtful = match self.published.state.read().foresee(stamped) {
+            Foreseen::Decided { revision, outcome } => return Some(decided(revision, outcome)),
+            Foreseen::Rejected { .. } => true,
+            Foreseen::Open => self.told.lock().of(stamped).is_some(),
+        };
+        if !doubtful || self.prover.next_proof(PROOF_WAIT).await.is_err() {
+            return None;
+        }
+        self.judged(stamped)
+    }
+
+    /// By a state that was proved to be current after the command came.
+    fn judged(&self, stamped: &Stamped) -> Option<Outcome> {
+        let state = self.published.state.read();
+        let foreseen = state.foresee(stamped);
+        if let Foreseen::Decided { revision, outcome } = foreseen {
+            return Some(decided(revision, outcome));
+        }
+        let mut told = self.told.lock();
+        let rejection = match (told.of(stamped), foreseen) {
+            (Some(rejection), _) => rejection,
+            (
+                None,
+                Foreseen::Rejected {
+                    rejection,
+                    remembered,
+                },
+            ) => {
+                if remembered {
+                    told.remember(stamped, rejection.clone(), state.request_floor_ms());
+                }
+                rejection
+            }
+            (None, Foreseen::Open | Foreseen::Decided { .. }) => return None,
+        };
+        tracing::info!(
+            actor = %stamped.meta.actor,
+            via = %stamped.meta.via,
+            reason = rejection.code(),
+            "a command was rejected before the log"
+        );
+        Some(Outcome {
+            revision: state.revision(),
+            verdict: Err(rejection),
+        })
+    }
+}
+
+fn decided(
+    revision: chancery_credential::Revision,
+    verdict: Result<chancery_authority::Answer, Rejection>,
+) -> Outcome {
+    Outcome { revision, verdict }
+}
+
+/// The rejections that were told and are in no log: a copy of the request that comes
+/// late, by another way, is not carried out after its sender was told no. As long as
+/// a request is remembered, and there is room; the oldest go first.
+#[derive(Default)]
+struct Told(BTreeMap<RequestKey, ([u8; 32], Rejection)>);
+
+impl Told {
+    fn of(&self, stamped: &Stamped) -> Option<Rejection> {
+        let (digest, rejection) = self.0.get(&key_of(stamped))?;
+        if *digest == stamped.meta.digest {
+            return Some(rejection.clone());
+        }
+        // As if it stood in the log: an id names one command.
+        let time_ms = stamped.meta.request.time_ms;
+        Some(Rejection::new(Reason::RequestReused, time_ms))
+    }
+
+    fn remember(&mut self, stamped: &Stamped, rejection: Rejection, floor_ms: u64) {
+        self.0
+            .insert(key_of(stamped), (stamped.meta.digest, rejection));
+        while let Some((oldest, _)) = self.0.first_key_value() {
+            if oldest.id.time_ms >= floor_ms && self.0.len() <= MAX_TOLD {
+                return;
+            }
+            self.0.pop_first();
+        }
+    }
+}
+
+fn key_of(stamped: &Stamped) -> RequestKey {
+    RequestKey {
+        id: stamped.meta.request,
+        actor: stamped.meta.actor.clone(),
+    }
+}
