@@ -7,7 +7,8 @@
 //! ```text
 //! Client ─► Endpoints ─► Connection (TLS 1.3, root pinned, own key proved)
 //!    │          └ Preference: one node, the others after a failure or while it settles
-//!    └ Retry: what may be sent again, how often, until when
+//!    ├ Retry: what may be sent again, how often, until when
+//!    └ Lane, SharedStream: mints of many tasks over a few streams
 //! ```
 //!
 //! - [`Client`]: mint, and every call of the public API.
@@ -25,10 +26,12 @@ mod connection;
 mod endpoints;
 mod error;
 mod identity;
+mod lane;
 mod mint_stream;
 mod preference;
 mod retry;
 mod seen;
+mod shared_stream;
 mod statistics;
 
 pub use call::Idempotence;

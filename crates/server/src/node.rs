@@ -32,7 +32,7 @@ use crate::{
     keeper,
     listener::{Limits, Listener},
     metrics::{self, Gauges, MetricsError},
-    minting::Minter,
+    minting::{Minter, Turns},
     registry::{self, Principals},
     routes::{self, ReflectionError},
     service::{Desk, Snapshots},
@@ -288,6 +288,7 @@ impl Running {
                 signer: signer.clone(),
                 clock: SystemClock,
             },
+            turns: Turns::new(config.api_threads),
             status: status.clone(),
             snapshots: Snapshots::default(),
         });

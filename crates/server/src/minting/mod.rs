@@ -4,11 +4,14 @@
 //! - [`authorise`]: what the request may have. Pure.
 //! - [`Minter`]: the order in which a mint looks at the node's state, and the
 //!   signature.
+//! - [`Turns`]: in which order the principals that wait are served.
 
 mod authorise;
 mod minter;
+mod turns;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use authorise::Wanted;
 pub(crate) use minter::{Bearer, MintError, Minter};
+pub(crate) use turns::Turns;

@@ -23,7 +23,7 @@ use tonic::{Request, Status};
 
 use chancery_consensus::Consensus;
 
-use crate::{caller::Caller, clock::SystemClock, minting::Minter, status::NodeStatus};
+use crate::{caller::Caller, clock::SystemClock, minting::{Minter, Turns}, status::NodeStatus};
 
 pub(crate) use agents::Agents;
 pub(crate) use cluster::Clusters;
@@ -43,6 +43,8 @@ fn split<T>(request: Request<T>) -> Result<(Caller, T), Status> {
 pub(crate) struct Desk {
     pub(crate) consensus: Consensus,
     pub(crate) minter: Minter<SystemClock>,
+    /// For whatever signs, or checks a signature.
+    pub(crate) turns: Turns,
     pub(crate) status: NodeStatus,
     pub(crate) snapshots: Snapshots,
 }

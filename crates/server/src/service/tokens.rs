@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 
 use super::{Desk, consistency::stale, parse, split, verdict};
 use crate::{
-    caller::{Caller, Identity, refuse},
+    caller::{Caller, Holder, Identity, refuse},
     minting::{Bearer, MintError, Wanted},
 };
 
@@ -62,6 +62,7 @@ impl TokenService for Tokens {
             certificate: certificate(&message.certificate_sha256)?,
         };
         self.0.at_least(&message.min_revision).await?;
+        drop(self.0.turns.take(Holder::of(&caller.identity)).await);
         let judgement = self
             .0
             .judge_token(&message.token, Some(audience), Some(proof))
@@ -116,6 +117,7 @@ impl Tokens {
         let bearer = bearer(caller, &message.agent)?;
         let wanted = wanted(&message)?;
         self.0.at_least(&message.min_revision).await?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
         let minted = self
             .0
             .minter
