@@ -1,6 +1,6 @@
 //! The handle that users hold.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use chancery_wire::v1;
 use tonic::{Response, Status, transport::Channel};
@@ -34,6 +34,8 @@ pub struct Minted {
     pub token: String,
     /// Seconds since the Unix epoch.
     pub expires_at: u64,
+    /// From when it was minted to that, whatever the clock of this machine says.
+    pub lasts: Duration,
     /// Its `jti`.
     pub token_id: String,
     /// Names a state of the cluster that knows the registration minted under.
@@ -56,6 +58,7 @@ impl From<v1::MintResponse> for Minted {
         Self {
             token: response.token,
             expires_at: response.expires_at,
+            lasts: Duration::from_secs(response.expires_in.into()),
             token_id: response.token_id,
             consistency_token: response.consistency_token,
             settling: response.settling,

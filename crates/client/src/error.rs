@@ -61,7 +61,7 @@ impl fmt::Debug for Refusal {
 }
 
 /// Why a call did not succeed.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The cluster refused. Sending the same again changes nothing.

@@ -103,7 +103,11 @@ mod tests {
         seen.note(&state(1, 7), 0, start);
         let (request, carried) = asked("", 1, start);
         assert_eq!((request.min_revision, carried), (state(1, 7), true));
-        assert_eq!(asked("", 0, start).0.min_revision, "", "it showed it itself");
+        assert_eq!(
+            asked("", 0, start).0.min_revision,
+            "",
+            "it showed it itself"
+        );
         let (request, carried) = asked("own", 1, start);
         assert_eq!((request.min_revision.as_str(), carried), ("own", false));
         assert_eq!(asked("", 1, start + REMEMBERED).0.min_revision, "");

@@ -46,6 +46,8 @@ pub(crate) struct MintedToken {
     pub(crate) token: String,
     pub(crate) id: TokenId,
     pub(crate) expires_at: u64,
+    /// Seconds from its issue to that.
+    pub(crate) expires_in: u64,
     /// The state it was minted from.
     pub(crate) revision: Revision,
 }
@@ -81,6 +83,7 @@ impl<C: Clock> Minter<C> {
             token,
             id: claims.jti,
             expires_at: claims.exp,
+            expires_in: claims.exp.saturating_sub(claims.iat),
             revision: current.revision,
         })
     }

@@ -8,9 +8,9 @@
 
 mod authorise;
 mod minter;
-mod turns;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use authorise::Wanted;
 pub(crate) use minter::{Bearer, MintError, Minter};

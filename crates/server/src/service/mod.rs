@@ -23,7 +23,12 @@ use tonic::{Request, Status};
 
 use chancery_consensus::Consensus;
 
-use crate::{caller::Caller, clock::SystemClock, minting::{Minter, Turns}, status::NodeStatus};
+use crate::{
+    caller::Caller,
+    clock::SystemClock,
+    minting::{Minter, Turns},
+    status::NodeStatus,
+};
 
 pub(crate) use agents::Agents;
 pub(crate) use cluster::Clusters;

@@ -126,6 +126,7 @@ impl Tokens {
         Ok(v1::MintResponse {
             token: minted.token,
             expires_at: minted.expires_at,
+            expires_in: u32::try_from(minted.expires_in).unwrap_or(u32::MAX),
             token_id: minted.id.to_string(),
             consistency_token: self.0.token_for(minted.revision),
             settling: self.0.status.is_settling(),
