@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use chancery_authority::{Directory, State};
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::View;
-use chancery_storage::Failure;
+use chancery_storage::{Failure, LogGauge, LogStatistics};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
@@ -20,7 +20,8 @@ use crate::{
     published::Published,
     raft::Raft,
     release::Released,
-    status::{Status, status},
+    status::{Sources, Status, status},
+    transfers::Transfers,
 };
 
 /// How long a shutdown waits for the last holder of the storage.
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) members: Arc<Members>,
     pub(crate) failure: Failure,
+    pub(crate) log: LogGauge,
+    pub(crate) transfers: Arc<Transfers>,
     pub(crate) stopping: watch::Sender<bool>,
     /// Turns true when a task that runs as long as the node has ended.
     pub(crate) deserted: watch::Sender<bool>,
@@ -95,13 +98,20 @@ impl Consensus {
 
     /// Where this node and its cluster stand.
     pub fn status(&self) -> Status {
-        let unproved = self.inner.prover.trouble.lock().clone();
         status(
             self.inner.node,
-            &self.inner.raft,
-            &self.inner.published,
-            unproved,
+            &Sources {
+                raft: &self.inner.raft,
+                published: &self.inner.published,
+                prover: &self.inner.prover,
+                transfers: &self.inner.transfers,
+            },
         )
+    }
+
+    /// What this node's log has written since the start; `None` after a shutdown.
+    pub fn log_statistics(&self) -> Option<LogStatistics> {
+        self.inner.log.read()
     }
 
     /// Follows the log from here on.

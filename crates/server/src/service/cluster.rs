@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{Answer, Command, NodeRecord, NodeSpec};
-use chancery_consensus::ChangeError;
+use chancery_consensus::{ChangeError, SnapshotProgress};
 use chancery_credential::{NodeNumber, PeerPublicKey};
 use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
@@ -60,6 +60,8 @@ impl ClusterService for Clusters {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state_digest: hex::encode(digest),
             agents: agents as u64,
+            behind: raft.behind,
+            receiving: raft.receiving.map(progress),
         }))
     }
 
@@ -165,11 +167,8 @@ fn membership(what: &str, error: &ChangeError) -> Status {
 
 fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
     use v1::node::Standing;
-    let standing = match raft
-        .members
-        .iter()
-        .find(|member| member.number == record.number)
-    {
+    let member = (raft.members.iter()).find(|member| member.number == record.number);
+    let standing = match member {
         Some(member) if member.voter => Standing::Voter,
         Some(_) => Standing::Learner,
         None => Standing::Admitted,
@@ -183,5 +182,15 @@ fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
         peer_key_thumbprint: record.peer_key.thumbprint().to_string(),
         barred: record.barred,
         peer_public_key: record.peer_key.spki().to_vec(),
+        behind: member.and_then(|member| member.lag),
+        sending: member.and_then(|member| member.sending).map(progress),
+    }
+}
+
+fn progress(progress: SnapshotProgress) -> v1::SnapshotProgress {
+    v1::SnapshotProgress {
+        rows: progress.rows,
+        bytes: progress.bytes,
+        of_rows: progress.of_rows,
     }
 }
