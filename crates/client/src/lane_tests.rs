@@ -228,7 +228,7 @@ async fn who_gives_up_disturbs_nobody() {
             task.abort();
         }
     }
-    node.answers.add_permits(100);
+    node.answers.add_permits(10_000);
     for (audience, task) in waiting {
         match task.await {
             Ok(answer) => assert_eq!(answer.unwrap(), audience),
@@ -238,7 +238,7 @@ async fn who_gives_up_disturbs_nobody() {
     // What was given up keeps no room: a window's worth and more goes on.
     let mints = (0..1_000).map(|_| mint(&lane, "again"));
     assert!(join_all(mints).await.iter().all(Result::is_ok));
-    assert_eq!(node.opened().min(4), node.opened());
+    assert!(node.opened() <= 4, "{} streams", node.opened());
 }
 
 #[tokio::test]

@@ -173,9 +173,14 @@ impl Reader {
     }
 
     fn hand_out(&self, message: MintStreamResponse) -> Result<(), Status> {
-        let first = self.waiting.lock().line.pop_front();
-        let waiter = first
-            .filter(|waiter| waiter.sequence == message.sequence)
+        let next = {
+            let mut waiting = self.waiting.lock();
+            let line = &mut waiting.line;
+            let next = line.front().map(|next| next.sequence);
+            (next == Some(message.sequence)).then(|| line.pop_front())
+        };
+        let waiter = next
+            .flatten()
             .ok_or_else(|| lost("an answer came out of order"))?;
         let given = match message.outcome {
             Some(Outcome::Response(response)) => Ok(response),

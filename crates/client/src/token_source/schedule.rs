@@ -150,6 +150,8 @@ mod tests {
     use super::*;
 
     const LIFE: Duration = Duration::from_secs(300);
+    /// How often those who want a token look whether they may ask.
+    const STEP: Duration = Duration::from_millis(100);
 
     fn seconds(seconds: u64) -> Moment {
         Duration::from_secs(seconds)
@@ -274,7 +276,7 @@ mod tests {
             loop {
                 // The time passes until it may ask again.
                 while !matches!(schedule.next(now), Next::Mint) {
-                    now += Duration::from_millis(20);
+                    now += STEP;
                 }
                 if now >= resumed {
                     back.push(now);
@@ -297,17 +299,17 @@ mod tests {
 
     #[test]
     fn after_a_mass_suspension_agents_do_not_come_back_in_the_same_second() {
-        let longest = TokenPolicy::default().longest_pause;
+        let longest = TokenPolicy::default().longest_pause + STEP;
         for resumed in [1, 7, 45].map(seconds) {
             let (in_vain, back) = asked(resumed);
             assert_eq!(back.len(), 10_000);
             let most = most_in_a_second(&back);
             assert!(
-                most <= 2_500,
+                most <= 3_500,
                 "{most} came back at once, resumed at {resumed:?}"
             );
             let most = most_in_a_second(&in_vain);
-            assert!(most <= 2_500, "{most} asked at once before {resumed:?}");
+            assert!(most <= 3_500, "{most} asked at once before {resumed:?}");
             let late = back
                 .iter()
                 .max()

@@ -8,7 +8,7 @@ use chancery_credential::Subject;
 use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, PATIENCE, eventually};
-use crate::{Outcome, Proposal, ProposeError};
+use crate::{Consensus, Outcome, Proposal, ProposeError};
 
 fn subject(name: &str) -> Subject {
     Subject::Owner(name.parse().unwrap())
@@ -22,26 +22,27 @@ fn resume(name: &str) -> Command {
     Command::Resume(subject(name))
 }
 
-impl Cluster {
-    /// Sends a request through a node until it is known what became of it, as a
-    /// client does.
-    async fn insist(&self, number: u64, proposal: &Proposal) -> Outcome {
-        loop {
-            match self.nodes[&number]
-                .propose(proposal.clone(), PATIENCE)
-                .await
-            {
-                Ok(outcome) => return outcome,
-                Err(ProposeError::Unknown(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
+/// Sends a request through a node until it is known what became of it, as a client
+/// does.
+async fn insist(node: &Consensus, proposal: &Proposal) -> Outcome {
+    loop {
+        match node.propose(proposal.clone(), PATIENCE).await {
+            Ok(outcome) => return outcome,
+            Err(ProposeError::Unknown(_)) => {}
+            Err(error) => panic!("{error}"),
         }
     }
+}
 
-    /// The same of a client that went away: the node goes on by itself.
-    fn send(&self, number: u64, proposal: &Proposal) -> JoinHandle<Result<Outcome, ProposeError>> {
+impl Cluster {
+    async fn insist(&self, number: u64, proposal: &Proposal) -> Outcome {
+        insist(&self.nodes[&number], proposal).await
+    }
+
+    /// The same, while other things happen.
+    fn send(&self, number: u64, proposal: &Proposal) -> JoinHandle<Outcome> {
         let (node, proposal) = (self.nodes[&number].clone(), proposal.clone());
-        tokio::spawn(async move { node.propose(proposal, PATIENCE).await })
+        tokio::spawn(async move { insist(&node, &proposal).await })
     }
 
     /// A node that does not lead.
@@ -102,7 +103,7 @@ async fn a_resume_that_was_held_up_does_not_undo_a_later_suspension() {
     assert!(!held_up.is_finished(), "it was still on its way");
 
     cluster.board.heal();
-    let late = held_up.await.unwrap().unwrap();
+    let late = held_up.await.unwrap();
     assert_eq!(late, first, "answered with what was decided the first time");
     assert!(cluster.is_suspended("payments").await);
     cluster.end().await;
@@ -130,7 +131,7 @@ async fn a_resume_that_was_held_up_for_too_long_is_refused() {
     cluster.insist(leader, &suspension).await.verdict.unwrap();
 
     cluster.board.heal();
-    let late = held_up.await.unwrap().unwrap();
+    let late = held_up.await.unwrap();
     assert_eq!(late.verdict.unwrap_err().reason(), Reason::RequestTooOld);
     assert!(cluster.is_suspended("payments").await);
     cluster.end().await;
@@ -208,12 +209,7 @@ async fn play(cluster: &Cluster, script: Script, name: &str) {
     }
     cluster.board.heal();
     if let Some(held_up) = held_up {
-        match held_up.await.unwrap() {
-            Ok(outcome) => answers.push(outcome),
-            // Its client would ask again; so it is below.
-            Err(ProposeError::Unknown(_)) => {}
-            Err(error) => panic!("{script:?}: {error}"),
-        }
+        answers.push(held_up.await.unwrap());
     }
     for number in [1, 2, 3] {
         answers.push(cluster.insist(number, &request).await);
