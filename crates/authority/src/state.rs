@@ -57,6 +57,12 @@ impl State {
         self.tables.rows()
     }
 
+    /// How many rows there are.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.tables.row_count()
+    }
+
     /// Takes a row from disk or from a snapshot: all of them, in any order, into
     /// a default state make the state that they came from.
     /// [`validate`](Self::validate) says afterwards whether they hold together.

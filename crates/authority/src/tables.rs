@@ -131,6 +131,28 @@ impl Tables {
             .chain(requests)
     }
 
+    pub(crate) fn row_count(&self) -> usize {
+        let single = [
+            self.clock.is_some(),
+            self.meta.is_some(),
+            self.settings.is_some(),
+            self.epoch.is_some(),
+        ];
+        let single = single.into_iter().filter(|there| *there).count();
+        single
+            + self.agents.len()
+            + self.owners.len()
+            + self.grant_sets.len()
+            + self.operators.len()
+            + self.services.len()
+            + self.nodes.len()
+            + self.issuers.len()
+            + self.suspensions.len()
+            + self.watermarks.len()
+            + self.revoked.values().map(BTreeSet::len).sum::<usize>()
+            + self.requests.len()
+    }
+
     pub(crate) fn is_revoked(&self, token: &TokenId) -> bool {
         self.revoked
             .get(&token.issuer())

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status};
 
 use crate::{
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Node},
     error::{Error, Refusal, reason_of},
     retry::{Failure, RetryPolicy, classify},
 };
@@ -24,7 +24,8 @@ pub enum Idempotence {
 }
 
 /// Tries `call` on the preferred node, then on the others, until an answer is
-/// final or the deadline has passed. Gives the position of the node that answered.
+/// final or the deadline has passed. Each is told the node and its position; gives
+/// the position of the node that answered.
 pub(crate) async fn call<T, F, Fut>(
     endpoints: &Endpoints,
     policy: RetryPolicy,
@@ -32,7 +33,7 @@ pub(crate) async fn call<T, F, Fut>(
     call: F,
 ) -> Result<(usize, T), Error>
 where
-    F: Fn(Channel) -> Fut,
+    F: Fn(usize, &Node) -> Fut,
     Fut: Future<Output = Result<Response<T>, Status>>,
 {
     let tries = Tries::default();
@@ -72,7 +73,7 @@ impl Tries {
         call: F,
     ) -> Result<(usize, T), Error>
     where
-        F: Fn(Channel) -> Fut,
+        F: Fn(usize, &Node) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let began = Instant::now();
@@ -86,7 +87,7 @@ impl Tries {
                 endpoints.counters.try_began(number);
                 // A deadline that cuts a try short must not report it as undone.
                 self.in_flight.store(true, Ordering::Relaxed);
-                let outcome = within(policy.try_timeout, call(node.channel.clone())).await;
+                let outcome = within(policy.try_timeout, call(position, node)).await;
                 self.in_flight.store(false, Ordering::Relaxed);
                 let status = match outcome {
                     Ok(response) => return Ok((position, response.into_inner())),

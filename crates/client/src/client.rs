@@ -1,13 +1,13 @@
 //! The handle that users hold.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use chancery_wire::v1::{self, token_service_client::TokenServiceClient};
+use chancery_wire::v1;
 use tonic::{Response, Status, transport::Channel};
 
 use crate::{
     call::{Idempotence, call},
-    endpoints::{Endpoints, InvalidEndpoint},
+    endpoints::{Endpoints, InvalidEndpoint, Node},
     error::Error,
     identity::Identity,
     mint_stream::MintStream,
@@ -34,6 +34,8 @@ pub struct Minted {
     pub token: String,
     /// Seconds since the Unix epoch.
     pub expires_at: u64,
+    /// From when it was minted to that, whatever the clock of this machine says.
+    pub lasts: Duration,
     /// Its `jti`.
     pub token_id: String,
     /// Names a state of the cluster that knows the registration minted under.
@@ -56,6 +58,7 @@ impl From<v1::MintResponse> for Minted {
         Self {
             token: response.token,
             expires_at: response.expires_at,
+            lasts: Duration::from_secs(response.expires_in.into()),
             token_id: response.token_id,
             consistency_token: response.consistency_token,
             settling: response.settling,
@@ -87,14 +90,21 @@ impl Client {
     /// Mints a token for the calling agent, at whichever node answers. When it says
     /// that it settles, the next ones are minted at another if there is one.
     ///
+    /// Mints that many tasks ask for at once share a stream or a few, which are opened
+    /// when they are needed and end when they are not; each is answered, refused,
+    /// retried or given up by itself, as if it were alone. None is answered from
+    /// before a state that an earlier answer of this client came from.
+    ///
     /// # Errors
     /// [`Error::Refused`] is final. A mint leaves nothing behind, so it is tried
     /// at every node until the deadline.
     pub async fn mint(&self, request: v1::MintRequest) -> Result<Minted, Error> {
-        let request = self.endpoints.continuing(request);
-        let mint = |channel| {
-            let request = request.clone();
-            async move { TokenServiceClient::new(channel).mint(request).await }
+        let mint = |position, _: &Node| {
+            let (endpoints, request) = (self.endpoints.clone(), request.clone());
+            async move {
+                let answer = endpoints.mint_at(position, request).await;
+                answer.map(Response::new)
+            }
         };
         let (position, response) =
             call(&self.endpoints, self.retry, Idempotence::Repeatable, mint).await?;
@@ -135,6 +145,7 @@ impl Client {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let attempt = |_, node: &Node| attempt(node.channel.clone());
         call(&self.endpoints, self.retry, idempotence, attempt)
             .await
             .map(|(_, answer)| answer)

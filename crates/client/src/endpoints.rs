@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use chancery_wire::v1;
 use thiserror::Error;
-use tonic::transport::Channel;
+use tonic::{Status, transport::Channel};
 
 use crate::{
     connection,
+    error::reason_of,
     identity::SharedIdentity,
+    lane::Lane,
     preference::{Blemish, Preference},
     seen::Seen,
     statistics::Counters,
@@ -36,6 +38,7 @@ pub enum InvalidEndpoint {
 pub(crate) struct Node {
     pub(crate) address: String,
     pub(crate) channel: Channel,
+    pub(crate) lane: Lane,
 }
 
 /// All of them. A failure moves every later call to another node, so that one dead
@@ -60,9 +63,11 @@ impl Endpoints {
         let nodes: Vec<_> = addresses
             .iter()
             .map(|address| {
+                let channel = connection::channel(address, tls.clone())?;
                 Ok(Node {
                     address: address.clone(),
-                    channel: connection::channel(address, tls.clone())?,
+                    lane: Lane::over(channel.clone()),
+                    channel,
                 })
             })
             .collect::<Result<_, InvalidEndpoint>>()?;
@@ -91,17 +96,54 @@ impl Endpoints {
             .turn(position, Blemish::Failed, Instant::now());
     }
 
-    /// Turns away from the node that minted this, if it says that it settles.
+    /// One try of a mint at the node at `position`, which does not answer from before
+    /// what another has shown.
+    pub(crate) async fn mint_at(
+        &self,
+        position: usize,
+        request: v1::MintRequest,
+    ) -> Result<v1::MintResponse, Status> {
+        let node = self.nodes.get(position);
+        let lane = &node.ok_or_else(|| Status::internal("no such node"))?.lane;
+        if !request.min_revision.is_empty() {
+            return lane.mint_alone(request).await;
+        }
+        let (continuing, carried) = self.continuing(request.clone(), position);
+        match lane.mint(continuing).await {
+            // The caller asked for no revision, and is not refused for one.
+            Err(status) if carried && is_of_another_life(&status) => {
+                self.seen.forget();
+                lane.mint(request).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Takes note of what the node at `position` minted, and turns away from it if it
+    /// says that it settles.
     pub(crate) fn minted(&self, position: usize, response: &v1::MintResponse) {
+        let now = Instant::now();
+        self.seen.note(&response.consistency_token, position, now);
         if response.settling {
-            let now = Instant::now();
-            self.seen.note(&response.consistency_token, now);
             self.preference.turn(position, Blemish::Settling, now);
         }
     }
 
-    /// `request`, so that no other node answers it from before what was seen.
-    pub(crate) fn continuing(&self, request: v1::MintRequest) -> v1::MintRequest {
-        self.seen.after(request, Instant::now())
+    /// `request` for the node at `position`, so that it does not answer from before
+    /// what another has shown; and whether anything had to be added for that.
+    pub(crate) fn continuing(
+        &self,
+        request: v1::MintRequest,
+        position: usize,
+    ) -> (v1::MintRequest, bool) {
+        self.seen.carried(request, position, Instant::now())
     }
+}
+
+/// The cluster was restored, or is another, since the state was seen.
+fn is_of_another_life(status: &Status) -> bool {
+    matches!(
+        reason_of(status).as_deref(),
+        Some("OTHER_LINEAGE" | "REVISION_UNKNOWN")
+    )
 }

@@ -1,10 +1,14 @@
 //! How a call can fail, told apart by what the caller may do next.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
+use chancery_wire::v1;
 use thiserror::Error;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// Whose reasons they are.
+const DOMAIN: &str = "chancery";
 
 /// A final answer of the cluster.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,7 +64,7 @@ impl fmt::Debug for Refusal {
 }
 
 /// Why a call did not succeed.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The cluster refused. Sending the same again changes nothing.
@@ -97,9 +101,45 @@ impl Error {
     }
 }
 
+/// A refusal of a stream as the status that a single call would have got.
+pub(crate) fn status_of(refusal: v1::Refusal) -> Status {
+    let mut details = ErrorDetails::new();
+    if !refusal.reason.is_empty() {
+        details.set_error_info(refusal.reason, DOMAIN, HashMap::new());
+    }
+    if !refusal.remedy.is_empty() {
+        details.set_localized_message("en", refusal.remedy);
+    }
+    if let Some(delay) = refusal.retry_after.and_then(|delay| delay.try_into().ok()) {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(Code::from_i32(refusal.code), refusal.message, details)
+}
+
 pub(crate) fn reason_of(status: &Status) -> Option<String> {
     status
         .get_error_details()
         .error_info()
         .map(|info| info.reason.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_a_stream_is_told_as_one_of_a_call() {
+        let told = v1::Refusal {
+            code: Code::PermissionDenied.into(),
+            reason: "SCOPE_NOT_GRANTED".to_owned(),
+            message: "no".to_owned(),
+            remedy: "ask for less".to_owned(),
+            retry_after: Duration::from_secs(3).try_into().ok(),
+        };
+        let refusal = Refusal::of(&status_of(told));
+        assert_eq!(refusal.code, Code::PermissionDenied);
+        assert_eq!(refusal.retry_after, Some(Duration::from_secs(3)));
+        assert_eq!(refusal.to_string(), "no [SCOPE_NOT_GRANTED]; ask for less");
+        assert_eq!(reason_of(&status_of(v1::Refusal::default())), None);
+    }
 }

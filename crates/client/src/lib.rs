@@ -7,11 +7,14 @@
 //! ```text
 //! Client ─► Endpoints ─► Connection (TLS 1.3, root pinned, own key proved)
 //!    │          └ Preference: one node, the others after a failure or while it settles
-//!    └ Retry: what may be sent again, how often, until when
+//!    ├ Retry: what may be sent again, how often, until when
+//!    └ Lane, SharedStream: mints of many tasks over a few streams
 //! ```
 //!
 //! - [`Client`]: mint, and every call of the public API.
-//! - [`MintStream`]: many mints over one stream.
+//! - [`TokenSource`]: a token that is always at hand, minted anew in time and, after
+//!   an order that ended those of many, not by all at once.
+//! - [`MintStream`]: many mints over one stream, by hand.
 //! - [`Identity`]: the key that a caller proves.
 //! - [`Statistics`]: calls, first tries that failed, retries.
 //! - [`Error`]: refused (final), unavailable (nothing was done), unknown.
@@ -25,11 +28,16 @@ mod connection;
 mod endpoints;
 mod error;
 mod identity;
+mod lane;
+#[cfg(test)]
+mod lane_tests;
 mod mint_stream;
 mod preference;
 mod retry;
 mod seen;
+mod shared_stream;
 mod statistics;
+mod token_source;
 
 pub use call::Idempotence;
 pub use client::{Client, Config, Minted};
@@ -40,6 +48,7 @@ pub use identity::{Identity, InvalidIdentity};
 pub use mint_stream::MintStream;
 pub use retry::RetryPolicy;
 pub use statistics::Statistics;
+pub use token_source::{TokenPolicy, TokenSource};
 
 pub use chancery_wire::v1;
 pub use tonic::transport::Channel;

@@ -13,7 +13,7 @@ use tonic::{Code, Streaming};
 use crate::{
     call::{Idempotence, call},
     client::Minted,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Node},
     error::{Error, Refusal},
     retry::RetryPolicy,
 };
@@ -41,13 +41,16 @@ impl MintStream {
             endpoints,
             retry,
             Idempotence::Repeatable,
-            |channel| async move {
-                let (requests, receiver) = mpsc::channel(WINDOW);
-                let answers = TokenServiceClient::new(channel)
-                    .mint_stream(ReceiverStream::new(receiver))
-                    .await?
-                    .into_inner();
-                Ok(tonic::Response::new((requests, answers)))
+            |_, node: &Node| {
+                let channel = node.channel.clone();
+                async move {
+                    let (requests, receiver) = mpsc::channel(WINDOW);
+                    let answers = TokenServiceClient::new(channel)
+                        .mint_stream(ReceiverStream::new(receiver))
+                        .await?
+                        .into_inner();
+                    Ok(tonic::Response::new((requests, answers)))
+                }
             },
         )
         .await?;
@@ -72,7 +75,7 @@ impl MintStream {
         self.requests
             .send(MintStreamRequest {
                 sequence,
-                request: Some(self.endpoints.continuing(request)),
+                request: Some(self.endpoints.continuing(request, self.position).0),
             })
             .await
             .map_err(|_| Error::StreamEnded("the node".to_owned()))?;

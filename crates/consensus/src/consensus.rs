@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use chancery_authority::{Directory, State};
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::View;
-use chancery_storage::{Failure, StateStore};
+use chancery_storage::{Failure, LogGauge, LogStatistics, StateStore};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
@@ -22,7 +22,8 @@ use crate::{
     published::Published,
     raft::Raft,
     release::{Hold, Released},
-    status::{Status, status, voters_of},
+    status::{Sources, Status, status, voters_of},
+    transfers::Transfers,
 };
 
 /// How long a shutdown waits for the last holder of the storage.
@@ -47,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) history: Mutex<Option<(StateStore, Hold)>>,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) failure: Failure,
+    pub(crate) log: LogGauge,
+    pub(crate) transfers: Arc<Transfers>,
     pub(crate) stopping: watch::Sender<bool>,
     /// Turns true when a task that runs as long as the node has ended.
     pub(crate) deserted: watch::Sender<bool>,
@@ -100,12 +103,14 @@ impl Consensus {
 
     /// Where this node and its cluster stand.
     pub fn status(&self) -> Status {
-        let unproved = self.inner.prover.trouble.lock().clone();
         status(
             self.inner.node,
-            &self.inner.raft,
-            &self.inner.published,
-            unproved,
+            &Sources {
+                raft: &self.inner.raft,
+                published: &self.inner.published,
+                prover: &self.inner.prover,
+                transfers: &self.inner.transfers,
+            },
         )
     }
 
@@ -124,6 +129,11 @@ impl Consensus {
         tokio::task::spawn_blocking(reading)
             .await
             .map_err(io::Error::other)?
+    }
+
+    /// What this node's log has written since the start; `None` after a shutdown.
+    pub fn log_statistics(&self) -> Option<LogStatistics> {
+        self.inner.log.read()
     }
 
     /// Follows the log from here on.

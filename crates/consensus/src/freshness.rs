@@ -9,7 +9,14 @@
 //! A proof counts from the question, never from the answer. Each tick asks anew;
 //! questions may overlap, each with a limit of its own. Heartbeats prove nothing.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::BootTime;
@@ -92,6 +99,9 @@ pub(crate) struct Prover {
     pub(crate) trouble: Mutex<Option<String>>,
     /// Told of each W that proofs are made under.
     pub(crate) departures: Arc<Departures>,
+    /// The greatest read index that a leader ever named: there is at least so much to
+    /// apply.
+    pub(crate) heard: AtomicU64,
 }
 
 impl Prover {
@@ -151,6 +161,7 @@ impl Prover {
         let proof = async {
             let answer = self.ask().await?;
             let revision = Revision(answer.read_index.index);
+            self.heard.fetch_max(revision.0, Ordering::Relaxed);
             if !self.published.reach(revision, PROOF_LIMIT).await {
                 return Err(not_now("this node has not applied the read index"));
             }

@@ -57,6 +57,7 @@ mod storage_suite;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
+mod transfers;
 
 pub use clock::{Clocks, Entropy, SystemClocks};
 pub use consensus::Consensus;
@@ -75,3 +76,4 @@ pub use peers::{
     transport::{Connection, Later, TcpTransport, Transport},
 };
 pub use status::{Member, Status};
+pub use transfers::SnapshotProgress;

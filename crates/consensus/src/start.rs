@@ -1,7 +1,10 @@
 //! Putting a node's consensus together: the directory, the state in it, Raft over
 //! both, and then the doors, in an order in which nobody meets a half of it.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use chancery_authority::Settings;
 use chancery_revocation::View;
@@ -32,6 +35,7 @@ use crate::{
     release::{Hold, pair},
     skew::Skew,
     state_machine::{Loaded, StateMachine, load},
+    transfers::Transfers,
 };
 
 /// What stands on disk, read.
@@ -59,6 +63,7 @@ impl Consensus {
         let book = Arc::new(PeerBook::new(options.admission, membership));
         let dialer = Arc::new(Dialer::new(options.peer.clone(), options.transport.clone()));
 
+        let transfers = Arc::new(Transfers::default());
         let raft = build_raft(
             &opened,
             &options.identity,
@@ -69,6 +74,7 @@ impl Consensus {
                 Networks {
                     own: node,
                     dialer: dialer.clone(),
+                    transfers: transfers.clone(),
                 }
             },
         )
@@ -78,10 +84,10 @@ impl Consensus {
 
         let Opened {
             directory,
+            log,
             store,
             published,
             hold,
-            ..
         } = opened;
         let skew = Arc::new(Skew::default());
         let departures = Arc::new(Departures::default());
@@ -101,6 +107,7 @@ impl Consensus {
             wanted: Notify::new(),
             trouble: Mutex::new(None),
             departures: departures.clone(),
+            heard: AtomicU64::new(0),
         });
         let proposer = Arc::new(Proposer {
             own: node,
@@ -139,6 +146,7 @@ impl Consensus {
             proposer: proposer.clone(),
             members: members.clone(),
             receiving: Arc::new(Semaphore::new(1)),
+            transfers: transfers.clone(),
             _hold: hold,
         };
         let server = serve(
@@ -165,6 +173,8 @@ impl Consensus {
             history,
             dialer,
             failure: directory.failure().clone(),
+            log: log.gauge(),
+            transfers,
             stopping,
             deserted,
             running: Mutex::new(Some(Running { tasks, released })),

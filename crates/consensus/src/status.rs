@@ -1,14 +1,16 @@
 //! What an operator sees of the log and of the nodes.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use chancery_credential::{NodeNumber, Revision};
 use openraft::{Instant as _, async_runtime::watch::WatchReceiver as _};
 
 use crate::{
+    freshness::Prover,
     peer_record::PeerRecord,
     published::Published,
     raft::{Metrics, Raft},
+    transfers::{SnapshotProgress, Transfers},
 };
 
 /// One node's place in the cluster, as this node sees it.
@@ -25,6 +27,8 @@ pub struct Member {
     pub lag: Option<u64>,
     /// How long ago the leader last heard of it; known on the leader only.
     pub heard: Option<Duration>,
+    /// The snapshot that this node is sending it.
+    pub sending: Option<SnapshotProgress>,
 }
 
 /// Where this node and its cluster stand.
@@ -55,6 +59,18 @@ pub struct Status {
     /// Why this node's last proof of freshness did not come about; none after one
     /// that did.
     pub unproved: Option<String>,
+    /// Entries that this node has heard of and not applied yet.
+    pub behind: u64,
+    /// The snapshot that this node is receiving.
+    pub receiving: Option<SnapshotProgress>,
+}
+
+/// Where a status is read.
+pub(crate) struct Sources<'a> {
+    pub(crate) raft: &'a Raft,
+    pub(crate) published: &'a Published,
+    pub(crate) prover: &'a Prover,
+    pub(crate) transfers: &'a Transfers,
 }
 
 /// A copy, because holding on to what is watched would hold Raft up.
@@ -86,13 +102,8 @@ pub(crate) fn heard_of(metrics: &Metrics, number: NodeNumber) -> Option<Duration
     heard.map(|at| at.elapsed())
 }
 
-pub(crate) fn status(
-    node: NodeNumber,
-    raft: &Raft,
-    published: &Published,
-    unproved: Option<String>,
-) -> Status {
-    let metrics = metrics_of(raft);
+pub(crate) fn status(node: NodeNumber, from: &Sources<'_>) -> Status {
+    let metrics = metrics_of(from.raft);
     let membership = &metrics.membership_config;
     let voters: Vec<u64> = membership.voter_ids().collect();
     let members = membership
@@ -103,21 +114,26 @@ pub(crate) fn status(
             voter: voters.contains(number),
             lag: lag_of(&metrics, NodeNumber(*number)),
             heard: heard_of(&metrics, NodeNumber(*number)),
+            sending: from.transfers.sending(NodeNumber(*number)),
         })
         .collect();
     let index = |id: Option<crate::raft::LogId>| Revision(id.map_or(0, |id| id.index));
+    let applied = from.published.revision();
+    let known = (from.prover.heard.load(Ordering::Relaxed)).max(index(metrics.local_committed).0);
     Status {
         node,
         leader: metrics.current_leader.map(NodeNumber),
         term: metrics.current_term,
         last_log: Revision(metrics.last_log_index.unwrap_or(0)),
         committed: index(metrics.local_committed),
-        applied: published.revision(),
+        applied,
         snapshot: index(metrics.snapshot),
         purged: index(metrics.purged),
         members,
         joint: membership.get_joint_config().len() > 1,
         quorum_confirmed: metrics.last_quorum_acked.map(|at| at.elapsed()),
-        unproved,
+        unproved: from.prover.trouble.lock().clone(),
+        behind: known.saturating_sub(applied.0),
+        receiving: from.transfers.receiving(),
     }
 }

@@ -34,7 +34,9 @@ mod state;
 pub use directory::DataDirectory;
 pub use error::{ClusterName, Error, Result};
 pub use failure::Failure;
-pub use log::{Completion, FlushedIndex, LogStatistics, LogStore, OnFlushed, Purged, completion};
+pub use log::{
+    Completion, FlushedIndex, LogGauge, LogStatistics, LogStore, OnFlushed, Purged, completion,
+};
 pub use marker::Marker;
 pub use row::{Row, RowWrite, Rows, Tally};
 pub use state::{Applied, Checkpoint, FinishedState, StagedState, StateStore};

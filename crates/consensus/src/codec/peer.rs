@@ -176,6 +176,8 @@ pub(crate) struct SnapshotHead {
     pub(crate) meta: SnapshotMeta,
     /// Of the state that its rows make.
     pub(crate) digest: [u8; 32],
+    /// About how many rows there are.
+    pub(crate) rows: u64,
 }
 
 /// Of a node's state at `at`.
@@ -199,6 +201,7 @@ pub(crate) fn snapshot_header(head: &SnapshotHead) -> pb::SnapshotHeader {
         last_log_id: head.meta.last_log_id.as_ref().map(log_id),
         membership: Some(stored_membership(&head.meta.last_membership)),
         state_digest: bytes(&head.digest),
+        rows: head.rows,
     }
 }
 
@@ -217,5 +220,6 @@ pub(crate) fn read_snapshot_header(
         vote: read_vote(header.vote)?,
         meta,
         digest: array("the state's digest", &header.state_digest)?,
+        rows: header.rows,
     })
 }

@@ -32,6 +32,7 @@ use crate::{
     peer_record::PeerRecord,
     raft::{Snapshot, Types, Vote},
     state_machine::SnapshotSource,
+    transfers::Transfers,
 };
 
 type Rpc<T> = Result<T, RPCError<Types>>;
@@ -48,6 +49,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Networks {
     pub(crate) own: NodeNumber,
     pub(crate) dialer: Arc<Dialer>,
+    pub(crate) transfers: Arc<Transfers>,
 }
 
 impl RaftNetworkFactory<Types> for Networks {
@@ -74,6 +76,7 @@ impl Networks {
             record: record.clone(),
             lane,
             dialer: self.dialer.clone(),
+            transfers: self.transfers.clone(),
             pause: FIRST_PAUSE,
         }
     }
@@ -88,6 +91,7 @@ pub(crate) struct Network {
     /// For entries; everything short goes over the control lane.
     lane: Lane,
     dialer: Arc<Dialer>,
+    transfers: Arc<Transfers>,
     /// How long to leave the peer alone if the next stream cannot be opened.
     pause: Duration,
 }
@@ -223,7 +227,12 @@ impl RaftNetworkV2<Types> for Network {
         option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let client = self.client(Lane::Snapshots)?;
-        let sending = send_snapshot::send(client, self.own, vote, snapshot, option.soft_ttl());
+        let way = send_snapshot::Way {
+            own: self.own,
+            to: self.target,
+            transfers: &self.transfers,
+        };
+        let sending = send_snapshot::send(client, way, vote, snapshot, option.soft_ttl());
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = sending => sent.map_err(|error| {
@@ -345,6 +354,7 @@ mod tests {
         let mut networks = Networks {
             own: NodeNumber(1),
             dialer: Arc::new(Dialer::new(identity, refusing.clone())),
+            transfers: Arc::default(),
         };
         let entries = networks.new_client(2, &record).await;
         // After 0, 20, 60 and 140 ms; later on a busy machine, never sooner.

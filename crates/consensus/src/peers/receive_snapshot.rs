@@ -1,18 +1,20 @@
 //! Receiving a snapshot: rows go straight into a state beside the present one,
 //! which is complete, checked and durable before anybody is told of it.
 
-use std::io;
+use std::{io, sync::Arc};
 
-use chancery_credential::Lineage;
+use chancery_credential::{Lineage, NodeNumber};
 use chancery_storage::{Row, StagedState, StateStore, Tally};
 use chancery_wire::peer as pb;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 
+use super::send_snapshot::bytes_of;
 use crate::{
     codec::{AppliedRecord, peer as codec},
     raft::{Snapshot, Vote},
     state_machine::{Received, SnapshotSource, applied_of},
+    transfers::{Transfer, Transfers},
 };
 
 /// Reads a whole snapshot from a peer that was identified already; `may_send` says
@@ -24,14 +26,15 @@ use crate::{
 pub(crate) async fn receive(
     store: StateStore,
     lineage: Lineage,
-    from: u64,
+    from: NodeNumber,
+    transfers: &Arc<Transfers>,
     may_send: impl Fn(&Vote) -> Result<(), Status>,
     chunks: impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin,
 ) -> Result<(Vote, Snapshot), Status> {
     use pb::snapshot_chunk::Part;
     let mut parts = chunks.map(|chunk| {
         let chunk = chunk?;
-        if chunk.from == from {
+        if chunk.from == from.0 {
             Ok(chunk.part)
         } else {
             Err(other_sender(from, chunk.from))
@@ -43,10 +46,11 @@ pub(crate) async fn receive(
     let head = codec::read_snapshot_header(header)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     may_send(&head.vote)?;
+    let transfer = transfers.receive(from, head.rows);
     let mut staged = blocking(move || Ok(store.stage()?)).await?;
     loop {
         match next(&mut parts).await? {
-            Some(Part::Rows(rows)) => staged = push(staged, rows).await?,
+            Some(Part::Rows(rows)) => staged = push(staged, rows, &transfer).await?,
             Some(Part::Trailer(trailer)) => {
                 if next(&mut parts).await?.is_some() {
                     return Err(out_of_order("a snapshot ends with its trailer"));
@@ -79,7 +83,11 @@ async fn next(
     }
 }
 
-async fn push(mut staged: StagedState, rows: pb::SnapshotRows) -> Result<StagedState, Status> {
+async fn push(
+    mut staged: StagedState,
+    rows: pb::SnapshotRows,
+    transfer: &Transfer,
+) -> Result<StagedState, Status> {
     let rows = rows
         .rows
         .into_iter()
@@ -93,11 +101,14 @@ async fn push(mut staged: StagedState, rows: pb::SnapshotRows) -> Result<StagedS
             })
         })
         .collect::<Result<Vec<_>, Status>>()?;
-    blocking(move || {
+    let (count, bytes) = (rows.len(), bytes_of(&rows));
+    let staged = blocking(move || {
         staged.push(rows)?;
         Ok(staged)
     })
-    .await
+    .await?;
+    transfer.add(count as u64, bytes as u64);
+    Ok(staged)
 }
 
 async fn finish(
@@ -146,7 +157,7 @@ fn out_of_order(what: &'static str) -> Status {
     Status::invalid_argument(what)
 }
 
-fn other_sender(from: u64, claimed: u64) -> Status {
+fn other_sender(from: NodeNumber, claimed: u64) -> Status {
     Status::permission_denied(format!(
         "node {from} proved its key, and the chunk is of {claimed}"
     ))

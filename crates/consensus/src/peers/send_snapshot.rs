@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use chancery_credential::NodeNumber;
-use chancery_storage::Checkpoint;
+use chancery_storage::{Checkpoint, Row};
 use chancery_wire::peer as pb;
 use futures::StreamExt;
 use openraft::raft::SnapshotResponse;
@@ -24,6 +24,7 @@ use crate::{
     codec::{Undecodable, decode_applied, peer as codec, raft::read_vote},
     raft::{Snapshot, Types, Vote},
     state_machine::{SnapshotSource, StateMachine, next_chunk},
+    transfers::{Transfer, Transfers},
 };
 
 /// Chunks that wait to be sent.
@@ -42,11 +43,18 @@ pub(crate) enum SendError {
     NotAnImage,
 }
 
+/// From where to where, and where it is seen how far it has come.
+pub(crate) struct Way<'a> {
+    pub(crate) own: NodeNumber,
+    pub(crate) to: NodeNumber,
+    pub(crate) transfers: &'a Arc<Transfers>,
+}
+
 /// Sends the whole snapshot and waits until the peer has installed it. Each part
 /// of the way may take `stall` without progress.
 pub(crate) async fn send(
     mut client: PeerClient,
-    own: NodeNumber,
+    Way { own, to, transfers }: Way<'_>,
     vote: Vote,
     snapshot: Snapshot,
     stall: Duration,
@@ -58,12 +66,21 @@ pub(crate) async fn send(
         vote,
         meta: snapshot.meta,
         digest: decode_applied(image.applied().meta.clone())?.digest,
+        rows: machine.rows_now(),
     };
+    let transfer = transfers.send(to, head.rows);
     let header = pb::snapshot_chunk::Part::Header(codec::snapshot_header(&head));
     let header = chunk(own, header);
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
-        read(own, header, &image, &sender).or_else(|error| renew(&machine, &image, &error))
+        let outlet = Outlet {
+            own,
+            sender,
+            transfer,
+        };
+        outlet
+            .read(header, &image)
+            .or_else(|error| renew(&machine, &image, &error))
     });
     let sent = Arc::new(AtomicU64::new(0));
     let counted = sent.clone();
@@ -114,37 +131,52 @@ fn chunk(own: NodeNumber, part: pb::snapshot_chunk::Part) -> pb::SnapshotChunk {
     }
 }
 
-/// Reads until the rows, or whoever takes them, end.
-fn read(
+/// Where the parts of a snapshot go.
+struct Outlet {
     own: NodeNumber,
-    header: pb::SnapshotChunk,
-    image: &Checkpoint,
-    sender: &mpsc::Sender<pb::SnapshotChunk>,
-) -> io::Result<()> {
-    let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the peer takes no more");
-    sender.blocking_send(header).map_err(gone)?;
-    let mut rows = image.rows()?;
-    loop {
-        let next = next_chunk(&mut rows)?;
-        if next.is_empty() {
-            break;
+    sender: mpsc::Sender<pb::SnapshotChunk>,
+    transfer: Transfer,
+}
+
+impl Outlet {
+    /// Reads until the rows, or whoever takes them, end.
+    fn read(&self, header: pb::SnapshotChunk, image: &Checkpoint) -> io::Result<()> {
+        self.hand_over(header)?;
+        let mut rows = image.rows()?;
+        loop {
+            let next = next_chunk(&mut rows)?;
+            if next.is_empty() {
+                break;
+            }
+            let (count, bytes) = (next.len(), bytes_of(&next));
+            let next = next
+                .into_iter()
+                .map(|row| pb::snapshot_rows::Row {
+                    table: u32::from(row.table),
+                    key: row.key,
+                    value: row.value,
+                })
+                .collect();
+            let part = pb::snapshot_chunk::Part::Rows(pb::SnapshotRows { rows: next });
+            self.hand_over(chunk(self.own, part))?;
+            self.transfer.add(count as u64, bytes as u64);
         }
-        let next = next
-            .into_iter()
-            .map(|row| pb::snapshot_rows::Row {
-                table: u32::from(row.table),
-                key: row.key,
-                value: row.value,
-            })
-            .collect();
-        let part = pb::snapshot_chunk::Part::Rows(pb::SnapshotRows { rows: next });
-        sender.blocking_send(chunk(own, part)).map_err(gone)?;
+        let tally = rows.tally();
+        let trailer = pb::SnapshotTrailer {
+            rows: tally.rows,
+            sha256: Bytes::copy_from_slice(&tally.digest),
+        };
+        let part = pb::snapshot_chunk::Part::Trailer(trailer);
+        self.hand_over(chunk(self.own, part))
     }
-    let tally = rows.tally();
-    let trailer = pb::SnapshotTrailer {
-        rows: tally.rows,
-        sha256: Bytes::copy_from_slice(&tally.digest),
-    };
-    let part = pb::snapshot_chunk::Part::Trailer(trailer);
-    sender.blocking_send(chunk(own, part)).map_err(gone)
+
+    fn hand_over(&self, chunk: pb::SnapshotChunk) -> io::Result<()> {
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the peer takes no more");
+        self.sender.blocking_send(chunk).map_err(gone)
+    }
+}
+
+/// Of their keys and values.
+pub(super) fn bytes_of(rows: &[Row]) -> usize {
+    rows.iter().map(|row| row.key.len() + row.value.len()).sum()
 }

@@ -22,6 +22,7 @@ use crate::{
     propose::{Forwarded, Proposer},
     raft::{Raft, Vote},
     release::Hold,
+    transfers::Transfers,
 };
 
 /// How long the leader works on a forwarded command when the node that forwards it
@@ -38,6 +39,7 @@ pub(crate) struct Peers {
     pub(crate) members: Arc<Members>,
     /// Rows of one snapshot at a time are taken in.
     pub(crate) receiving: Arc<Semaphore>,
+    pub(crate) transfers: Arc<Transfers>,
     pub(crate) _hold: Hold,
 }
 
@@ -206,7 +208,8 @@ impl PeerService for Peers {
         };
         let (store, lineage) = (self.store.clone(), self.prover.published.view.lineage());
         let (vote, snapshot) =
-            receive_snapshot::receive(store, lineage, from.0, may_send, chunks).await?;
+            receive_snapshot::receive(store, lineage, from, &self.transfers, may_send, chunks)
+                .await?;
         tracing::info!(%from, meta = %snapshot.meta, "a snapshot was received");
         let response = self
             .raft

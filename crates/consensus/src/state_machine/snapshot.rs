@@ -97,6 +97,11 @@ impl StateMachine {
         Ok(self.snapshot_of(newest)?)
     }
 
+    /// How many rows the state has now.
+    pub(crate) fn rows_now(&self) -> u64 {
+        self.published.state.read().row_count() as u64
+    }
+
     /// An image that the disk has damaged is replaced by one of the present state.
     pub(crate) fn replace_image(&self, damaged: &Checkpoint) -> io::Result<()> {
         self.store.discard_checkpoint(damaged)?;

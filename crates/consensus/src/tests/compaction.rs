@@ -1,5 +1,6 @@
 //! The log is cut, and whoever comes later starts from a snapshot.
 
+use chancery_authority::Command;
 use chancery_credential::Revision;
 use chancery_storage::{DataDirectory, Row, RowWrite, StateStore};
 
@@ -87,6 +88,71 @@ async fn a_voter_that_was_away_for_too_long_is_brought_back_by_a_snapshot() {
     };
     assert!(replaced > left_at, "whoever follows is told to start again");
     cluster.end().await;
+}
+
+/// The newest image with a changed byte in its rows, as by a bad sector. Its tables are
+/// the state's own, by another name: only the image's is damaged.
+fn damage_newest_image(machine: &Machine, place: fn(usize) -> usize) {
+    let images = machine.directory().join("checkpoints");
+    let newest = std::fs::read_dir(images).unwrap();
+    let newest = newest.map(|entry| entry.unwrap().path()).max().unwrap();
+    let mut damaged = 0;
+    for file in std::fs::read_dir(newest).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "sst") {
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = place(bytes.len());
+        bytes[at] ^= 0x10;
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        damaged += 1;
+    }
+    assert!(damaged > 0, "the image has no tables");
+}
+
+/// A node joins although the newest image of the only other is damaged at `place`.
+async fn joins_although_the_image_is_damaged(place: fn(usize) -> usize) {
+    let mut cluster = Cluster::born_with(SHORT).await;
+    for round in 0..120 {
+        let command = Command::AddOwner {
+            name: format!("owner-{round}").parse().unwrap(),
+            description: format!("{round:0>250}"),
+        };
+        let added = cluster.command(1, command).await.unwrap();
+        assert!(added.verdict.is_ok());
+    }
+    eventually("the log is cut", async || {
+        cluster.nodes[&1].status().purged > Revision(20)
+    })
+    .await;
+    // Damaged while the node is down, so that nothing of it is in memory.
+    cluster.stop(1).await;
+    damage_newest_image(&cluster.machines[&1], place);
+    cluster.start(1).await;
+    cluster.join(2).await;
+    for round in 0..120 {
+        let name = format!("owner-{round}");
+        assert!(cluster.knows_owner(2, &name), "{name}");
+    }
+    cluster.caught_up(2).await;
+    assert_eq!(
+        cluster.nodes[&1].state_digest(),
+        cluster.nodes[&2].state_digest()
+    );
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_cannot_be_opened_keeps_nobody_from_joining() {
+    joins_although_the_image_is_damaged(|_| 16).await;
+}
+
+/// It opens, and breaks off while it is sent: another is made for the next attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_with_a_damaged_row_keeps_nobody_from_joining() {
+    joins_although_the_image_is_damaged(|length| length / 3).await;
 }
 
 /// A crash after a snapshot was installed and before an image of it was made: the log

@@ -235,6 +235,7 @@ async fn every_claim_to_lead(
             membership: Some(chancery_wire::log::Membership::default()),
         }),
         state_digest: Bytes::from_static(&[0; 32]),
+        rows: 0,
     };
     let header = pb::SnapshotChunk {
         from,
@@ -328,6 +329,7 @@ async fn half_a_snapshot_is_never_installed() {
             membership: Some(chancery_wire::log::Membership::default()),
         }),
         state_digest: Bytes::from_static(&[0; 32]),
+        rows: 0,
     };
     let header = chunk(pb::snapshot_chunk::Part::Header(header));
     let trailer = chunk(pb::snapshot_chunk::Part::Trailer(pb::SnapshotTrailer {

@@ -61,6 +61,8 @@ pub(crate) struct MintedToken {
     pub(crate) token: String,
     pub(crate) id: TokenId,
     pub(crate) expires_at: u64,
+    /// Seconds from its issue to that.
+    pub(crate) expires_in: u64,
     /// The state it was minted from.
     pub(crate) revision: Revision,
 }
@@ -114,6 +116,7 @@ impl<C: Clock + Clone> Minter<C> {
             token,
             id: claims.jti,
             expires_at: claims.exp,
+            expires_in: claims.exp.saturating_sub(claims.iat),
             revision: current.revision,
         };
         self.records

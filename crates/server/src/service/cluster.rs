@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chancery_authority::{Answer, Command, NodeRecord, NodeSpec, Seat};
-use chancery_consensus::{Departure, MembershipChange, Progress};
+use chancery_consensus::{Departure, MembershipChange, Progress, SnapshotProgress};
 use chancery_credential::{NodeNumber, PeerPublicKey};
 use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
@@ -57,6 +57,8 @@ impl ClusterService for Clusters {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state_digest: hex::encode(digest),
             agents: agents as u64,
+            behind: raft.behind,
+            receiving: raft.receiving.map(progress),
         }))
     }
 
@@ -269,5 +271,14 @@ fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {
         check_only: record.check_only,
         lag: member.and_then(|member| member.lag),
         heard_ms: heard.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+        sending: member.and_then(|member| member.sending).map(progress),
+    }
+}
+
+fn progress(progress: SnapshotProgress) -> v1::SnapshotProgress {
+    v1::SnapshotProgress {
+        rows: progress.rows,
+        bytes: progress.bytes,
+        of_rows: progress.of_rows,
     }
 }

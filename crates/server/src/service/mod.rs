@@ -34,7 +34,11 @@ use chancery_consensus::Consensus;
 use std::sync::Arc;
 
 use crate::{
-    caller::Caller, clock::SystemClock, minting::Minter, recent::Recent, status::NodeStatus,
+    caller::Caller,
+    clock::SystemClock,
+    minting::{Minter, Turns},
+    recent::Recent,
+    status::NodeStatus,
 };
 
 pub(crate) use agents::Agents;
@@ -59,6 +63,8 @@ fn split<T>(request: Request<T>) -> Result<(Caller, T), Status> {
 pub(crate) struct Desk {
     pub(crate) consensus: Consensus,
     pub(crate) minter: Minter<SystemClock>,
+    /// For whatever signs, or checks a signature.
+    pub(crate) turns: Turns,
     pub(crate) status: NodeStatus,
     pub(crate) snapshots: Snapshots,
     pub(crate) recent: Arc<Recent>,

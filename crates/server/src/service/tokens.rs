@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 
 use super::{Desk, consistency::stale, parse, refusals::refusal, split, verdict};
 use crate::{
-    caller::{Caller, Identity, Refusal, refuse},
+    caller::{Caller, Holder, Identity, Refusal, refuse},
     minting::{Bearer, MintError, Wanted},
 };
 
@@ -62,6 +62,7 @@ impl TokenService for Tokens {
             certificate: certificate(&message.certificate_sha256)?,
         };
         self.0.at_least(&message.min_revision).await?;
+        drop(self.0.turns.take(Holder::of(&caller.identity)).await);
         let judgement = self
             .0
             .judge_token(&message.token, Some(audience), Some(proof))
@@ -137,6 +138,7 @@ impl Tokens {
         let bearer = bearer(caller, &message.agent)?;
         let wanted = wanted(&message)?;
         self.0.at_least(&message.min_revision).await?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
         let minted = self
             .0
             .minter
@@ -145,6 +147,7 @@ impl Tokens {
         Ok(v1::MintResponse {
             token: minted.token,
             expires_at: minted.expires_at,
+            expires_in: u32::try_from(minted.expires_in).unwrap_or(u32::MAX),
             token_id: minted.id.to_string(),
             consistency_token: self.0.token_for(minted.revision),
             settling: self.0.status.is_settling(),

@@ -32,7 +32,7 @@ mod store;
 pub use completion::{Completion, OnFlushed, completion};
 pub use flushed::FlushedIndex;
 pub use ledger::Purged;
-pub use store::{LogStatistics, LogStore};
+pub use store::{LogGauge, LogStatistics, LogStore};
 
 use std::path::Path;
 

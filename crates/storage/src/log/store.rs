@@ -4,7 +4,7 @@ use std::{
     fmt,
     ops::Range,
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     thread::{self, JoinHandle},
 };
 
@@ -49,6 +49,25 @@ pub struct LogStatistics {
     pub entries: u64,
     /// Votes on the disk by them.
     pub votes: u64,
+}
+
+/// Reads what a log has done, and does not keep it open.
+#[derive(Clone)]
+pub struct LogGauge(Weak<Handle>);
+
+impl LogGauge {
+    /// What was done since it was opened; `None` when it is closed.
+    #[must_use]
+    pub fn read(&self) -> Option<LogStatistics> {
+        let handle = self.0.upgrade()?;
+        Some(LogStore { handle }.statistics())
+    }
+}
+
+impl fmt::Debug for LogGauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LogGauge").field(&self.read()).finish()
+    }
 }
 
 impl LogStore {
@@ -243,6 +262,12 @@ impl LogStore {
     /// Through where the log is on this disk.
     pub fn flushed(&self) -> &Arc<FlushedIndex> {
         &self.handle.desk.flushed
+    }
+
+    /// For who wants to know what is done, and has no other use for the log.
+    #[must_use]
+    pub fn gauge(&self) -> LogGauge {
+        LogGauge(Arc::downgrade(&self.handle))
     }
 
     /// What was done since it was opened.

@@ -32,6 +32,36 @@ struct StatusView {
     #[serde(flatten)]
     told: Option<Told>,
     error: Option<String>,
+    /// Entries that it lacks: as it says, or as the leader says of one that does not.
+    behind: Option<u64>,
+    /// How far the snapshot has come that brings it up.
+    snapshot: Option<SnapshotView>,
+}
+
+#[derive(Debug, Serialize)]
+struct SnapshotView {
+    rows: u64,
+    of_rows: u64,
+    bytes: u64,
+    /// For people.
+    progress: String,
+}
+
+impl From<v1::SnapshotProgress> for SnapshotView {
+    fn from(told: v1::SnapshotProgress) -> Self {
+        let v1::SnapshotProgress {
+            rows,
+            of_rows,
+            bytes,
+        } = told;
+        let mib = bytes >> 20;
+        Self {
+            rows,
+            of_rows,
+            bytes,
+            progress: format!("{rows} of about {of_rows} rows, {mib} MiB"),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +85,7 @@ struct Told {
     consistency_token: String,
 }
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 14] = [
     ("endpoint", "/endpoint"),
     ("node", "/node"),
     ("name", "/name"),
@@ -64,6 +94,8 @@ const COLUMNS: [Column; 12] = [
     ("revision", "/revision"),
     ("fresh", "/fresh"),
     ("age ms", "/age_ms"),
+    ("behind", "/behind"),
+    ("snapshot", "/snapshot/progress"),
     ("issuer", "/issuer"),
     ("epoch", "/epoch"),
     ("agents", "/agents"),
@@ -75,19 +107,56 @@ pub async fn run(args: &StatusArgs, output: Output) -> Result<(), Failure> {
     let asked = clients
         .iter()
         .map(|(endpoint, client)| ask(endpoint, client));
-    let answers = join_all(asked).await;
-    let views: Vec<_> = answers.iter().map(|(view, _)| view).collect();
+    let mut answers = join_all(asked).await;
+    complete(&mut answers);
+    let views: Vec<_> = answers.iter().map(|answer| &answer.view).collect();
     output.list(&views, &COLUMNS)?;
     // One node that answers is an answer; what the others lack stands in it.
     if views.iter().any(|view| view.told.is_some()) {
         return Ok(());
     }
-    let refused = answers.into_iter().filter_map(|(_, failure)| failure);
+    let refused = answers.into_iter().filter_map(|answer| answer.failure);
     let worst = refused.min_by_key(|failure| u8::from(failure.kind != Kind::Refused));
     worst.map_or(Ok(()), Err)
 }
 
-async fn ask(endpoint: &str, client: &Client) -> (StatusView, Option<Failure>) {
+/// What one node said, and why it is a failure.
+struct Answer {
+    view: StatusView,
+    /// What it said of all nodes.
+    nodes: Vec<v1::Node>,
+    failure: Option<Failure>,
+}
+
+/// A node that comes without a state knows no caller yet, so it is the leader that
+/// says how far it is.
+fn complete(answers: &mut [Answer]) {
+    let leads = |answer: &&Answer| {
+        let told = answer.view.told.as_ref();
+        told.is_some_and(|told| told.leader == told.node)
+    };
+    let Some(nodes) = answers
+        .iter()
+        .find(leads)
+        .map(|leader| leader.nodes.clone())
+    else {
+        return;
+    };
+    for answer in answers {
+        let view = &mut answer.view;
+        let told = nodes.iter().find(|node| match &view.told {
+            Some(told) => told.node == node.number,
+            None => view.endpoint.ends_with(&node.api_address),
+        });
+        let Some(told) = told else { continue };
+        view.behind = view.behind.max(told.lag);
+        if view.snapshot.is_none() {
+            view.snapshot = told.sending.map(SnapshotView::from);
+        }
+    }
+}
+
+async fn ask(endpoint: &str, client: &Client) -> Answer {
     let answer = client
         .call(Idempotence::Repeatable, |channel| async move {
             v1::cluster_service_client::ClusterServiceClient::new(channel)
@@ -97,14 +166,17 @@ async fn ask(endpoint: &str, client: &Client) -> (StatusView, Option<Failure>) {
         .await;
     let endpoint = endpoint.to_owned();
     match answer {
-        Ok(status) => (
-            StatusView {
+        Ok(mut status) => Answer {
+            nodes: status.nodes.clone(),
+            view: StatusView {
                 endpoint,
-                told: Some(told(status)),
                 error: None,
+                behind: Some(status.behind),
+                snapshot: status.receiving.take().map(SnapshotView::from),
+                told: Some(told(status)),
             },
-            None,
-        ),
+            failure: None,
+        },
         Err(error) => {
             let why = match &error {
                 Error::Unavailable { last } | Error::Unknown { last } => last.clone(),
@@ -114,8 +186,14 @@ async fn ask(endpoint: &str, client: &Client) -> (StatusView, Option<Failure>) {
                 endpoint,
                 told: None,
                 error: Some(why),
+                behind: None,
+                snapshot: None,
             };
-            (view, Some(error.into()))
+            Answer {
+                view,
+                nodes: Vec::new(),
+                failure: Some(error.into()),
+            }
         }
     }
 }
