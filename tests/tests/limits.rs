@@ -12,9 +12,11 @@ use chancery_tests::{
     agent::{Agent, OWNER, add_owner, mint, register, wanted},
     call,
     cluster::Cluster,
+    method::reason,
     until::until,
 };
-use v1::agent_service_client::AgentServiceClient;
+use tonic::transport::Channel;
+use v1::{agent_service_client::AgentServiceClient, token_service_client::TokenServiceClient};
 
 /// Mints that are asked for at once: far more than any limit here gives in the time
 /// that they take.
@@ -115,4 +117,60 @@ async fn the_sdk_waits_as_it_is_told_and_loses_none() {
     let counted = client.statistics();
     assert!(counted.retries > 0, "{counted:?}");
     assert_eq!(counted.unanswered, 0, "{counted:?}");
+}
+
+/// As many wrong commands at a time as one caller may have under way, without the
+/// SDK's patience. Gives the reasons.
+async fn flood(channel: &Channel) -> Vec<String> {
+    const AT_A_TIME: usize = 400;
+    let wrong = (0..AT_A_TIME).map(|_| {
+        let mut client = AgentServiceClient::new(channel.clone());
+        async move {
+            let request = v1::RemoveRequest {
+                meta: meta("a test").unwrap(),
+                id: "spiffe://test.example/nobody".to_owned(),
+            };
+            let refused = client.remove(request).await.unwrap_err();
+            assert!(!refused.message().is_empty());
+            reason(&refused)
+        }
+    });
+    futures::future::join_all(wrong).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_a_node_with_wrong_commands_is_not_heard_and_others_are() {
+    let cluster = Cluster::of(1).await;
+    let agent = Agent::register(&cluster, "untouched").await;
+    let minting = agent.at(&cluster, &[0]).channel().unwrap();
+    let channel = cluster.operator_at(0).channel().unwrap();
+    let before = cluster.status(0).await.unwrap();
+
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        // Without the SDK too: nobody else notices.
+        let mut other = TokenServiceClient::new(minting.clone());
+        let (reasons, minted) = tokio::join!(flood(&channel), other.mint(wanted()));
+        minted.unwrap();
+        told.extend(reasons);
+    }
+    let count = |wanted: &str| told.iter().filter(|reason| *reason == wanted).count();
+    let (judged, unheard) = (count("AGENT_UNKNOWN"), count("TOO_MANY_REJECTIONS"));
+    assert_eq!(judged + unheard, told.len(), "{told:?}");
+    assert!(
+        judged > 0 && unheard > 0,
+        "{judged} judged, {unheard} not heard"
+    );
+
+    // Of all that nothing stands in the log but the time that passed meanwhile.
+    let after = until("the operator was heard again", || async {
+        cluster.status(0).await.ok()
+    })
+    .await;
+    let entries = after.revision - before.revision;
+    assert!(
+        entries < judged as u64,
+        "{entries} entries of {judged} commands"
+    );
+    assert_eq!(after.state_digest, before.state_digest);
 }

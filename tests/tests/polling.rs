@@ -324,11 +324,7 @@ async fn a_watch_goes_on_where_it_was_at_another_node() {
     let agent = Agent::register(&cluster, "watched").await;
     let service = Service::register(&cluster).await;
     let client = agent.at(&cluster, &[0]);
-    let tokens = [
-        mint(&client).await.unwrap(),
-        mint(&client).await.unwrap(),
-        mint(&client).await.unwrap(),
-    ];
+    let tokens = [mint(&client).await.unwrap(), mint(&client).await.unwrap()];
 
     let mut feed = watch(&service.client, "").await;
     let (since, at) = loop {

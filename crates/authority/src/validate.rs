@@ -333,11 +333,10 @@ impl State {
             hold(sound, format!("the revoked tokens of issuer {issuer}"))?;
         }
         for (subject, since) in &tables.suspensions {
-            // Owners and sets are never removed; an agent's suspension outlives it.
+            // Owners are never removed; an agent's suspension outlives it, and a set's.
             let known = match subject {
                 Subject::Owner(name) => self.owner(name).is_some(),
-                Subject::GrantSet(name) => self.grant_set(name).is_some(),
-                Subject::Agent(_) | Subject::Everything => true,
+                Subject::Agent(_) | Subject::GrantSet(_) | Subject::Everything => true,
             };
             hold(
                 known && self.past(*since),

@@ -10,7 +10,7 @@ use chancery_credential::{IssuerNumber, Revision, Subject, TokenId};
 use chancery_revocation::{Change, View};
 use proptest::prelude::*;
 use support::histories::{furniture, history};
-use support::{LINEAGE, World, agent, agent_id, agent_spec, service_spec};
+use support::{LINEAGE, World, agent, agent_id, agent_spec, owner, service_spec};
 
 type Log = Vec<(Revision, Stamped)>;
 
@@ -207,8 +207,8 @@ fn in_parts(state: &State, size: usize) -> Vec<Change> {
 fn the_view_reads_the_same_whole_and_in_parts() {
     let mut world = full_life();
     world.open_issuer(1, 200);
-    for name in ["a", "b"] {
-        world.must("rob", Command::RevokeHeld(agent(name)));
+    for name in ["alice", "bob"] {
+        world.must("rob", Command::RevokeHeld(Subject::Owner(owner(name))));
     }
     let newest = world.open_issuer(1, 300);
     for number in 0..5 {

@@ -28,6 +28,8 @@ const FEW: usize = 1 << 10;
 /// So long after the last one that was let by a bucket is full again, whatever the
 /// rate: it says no more than none.
 const IDLE: Duration = Duration::from_secs(1);
+/// Nobody owes more, however many it took at a time.
+const LONGEST_DEBT: Duration = Duration::from_secs(2);
 
 /// A bucket for each key that was counted lately.
 pub(crate) struct Rates<K, C: Clock + Clone> {
@@ -46,8 +48,8 @@ struct Counted<C: Clock + Clone> {
     rate: NonZeroU32,
     bucket: Bucket<C>,
     last: BootTime,
-    /// The bucket is empty until then, as far as it was asked.
-    empty_until: BootTime,
+    /// When what was taken beyond the bucket will have been made up for.
+    owing_until: BootTime,
 }
 
 type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, Boot<C>, NoOpMiddleware<Nanos>>;
@@ -99,7 +101,7 @@ impl<K: Clone + Eq + Hash, C: Clock + Clone> Rates<K, C> {
             rate,
             bucket: RateLimiter::direct_with_clock(Quota::per_second(rate), self.clock.clone()),
             last: now,
-            empty_until: now,
+            owing_until: now,
         };
         let counted = shard.keys.entry(key.clone()).or_insert_with(fresh);
         if counted.rate != rate {
@@ -111,18 +113,21 @@ impl<K: Clone + Eq + Hash, C: Clock + Clone> Rates<K, C> {
                 Ok(())
             }
             Err(until) => {
-                let wait = until.wait_time_from(Nanos::from(now.0));
-                counted.empty_until = now.plus(wait);
-                Err(wait)
+                let each = Duration::from_secs(1) / rate.get();
+                let owing = counted.owing_until.max(now).plus(each);
+                counted.owing_until = owing.min(now.plus(LONGEST_DEBT));
+                Err(until.wait_time_from(Nanos::from(now.0)))
             }
         }
     }
 
-    /// How long until `key` may have the next one, if one too many was taken.
-    pub(crate) fn closed_for(&self, key: &K) -> Option<Duration> {
+    /// How long until what `key` took too many is made up for. For what can be
+    /// counted only when it has happened: however many happen at a time, the more
+    /// there were, the longer it takes.
+    pub(crate) fn owes_for(&self, key: &K) -> Option<Duration> {
         let shard = self.shard(key)?.lock();
         let counted = shard.keys.get(key)?;
-        let left = counted.empty_until.since(self.clock.0.now().boot)?;
+        let left = counted.owing_until.since(self.clock.0.now().boot)?;
         (left > Duration::ZERO).then_some(left)
     }
 
@@ -142,7 +147,8 @@ impl<K: Eq + Hash, C: Clock + Clone> Shard<K, C> {
         if self.keys.len() < self.look_at {
             return Ok(());
         }
-        self.keys.retain(|_, counted| now < counted.last.plus(IDLE));
+        let busy = |counted: &Counted<C>| now < counted.last.plus(IDLE).max(counted.owing_until);
+        self.keys.retain(|_, counted| busy(counted));
         let left = self.keys.len();
         self.look_at = left.saturating_mul(2).max(FEW).min(most);
         if left >= most { Err(IDLE) } else { Ok(()) }
@@ -205,14 +211,26 @@ mod tests {
         assert_eq!(taken(&limits, &other, 10, 100), 10, "counted by itself");
         let wait = limits.take(&busy, 10).unwrap_err();
         assert!(wait <= Duration::from_millis(100), "{wait:?}");
-        assert_eq!(limits.closed_for(&busy), Some(wait));
         clock.pass(wait);
-        assert_eq!(limits.closed_for(&busy), None);
         assert_eq!(taken(&limits, &busy, 10, 100), 1, "as it was told");
         clock.pass(Duration::from_millis(500));
         assert_eq!(taken(&limits, &busy, 10, 100), 5);
         clock.pass(Duration::from_secs(3600));
         assert_eq!(taken(&limits, &busy, 10, 100), 10, "it saves up no more");
+    }
+
+    #[test]
+    fn who_took_too_many_at_a_time_owes_for_each() {
+        let (clock, limits) = limits(MOST);
+        let agent = agent(1);
+        assert_eq!(taken(&limits, &agent, 10, 10), 10);
+        assert_eq!(limits.owes_for(&agent), None);
+        assert_eq!(taken(&limits, &agent, 10, 5), 0);
+        assert_eq!(limits.owes_for(&agent), Some(Duration::from_millis(500)));
+        clock.pass(Duration::from_millis(500));
+        assert_eq!(limits.owes_for(&agent), None);
+        assert_eq!(taken(&limits, &agent, 10, 1000), 5);
+        assert_eq!(limits.owes_for(&agent), Some(LONGEST_DEBT));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Rejections {
     /// It was refused more often than it may be.
     pub(super) fn hear(&self, caller: &Holder) -> Result<(), Refusal> {
         let mut waits = [Some(caller), all_of(caller)].into_iter().flatten();
-        match waits.find_map(|holder| self.rates.closed_for(holder)) {
+        match waits.find_map(|holder| self.rates.owes_for(holder)) {
             Some(wait) => Err(too_many(caller, self.bound(caller), wait)),
             None => Ok(()),
         }
