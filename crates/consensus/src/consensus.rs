@@ -131,6 +131,13 @@ impl Consensus {
             .map_err(io::Error::other)?
     }
 
+    /// About how many bytes this node's state takes, on the disk and in memory; `None`
+    /// after a shutdown.
+    pub fn state_bytes(&self) -> Option<u64> {
+        let history = self.inner.history.lock();
+        history.as_ref().map(|(store, _)| store.bytes())
+    }
+
     /// What this node's log has written since the start; `None` after a shutdown.
     pub fn log_statistics(&self) -> Option<LogStatistics> {
         self.inner.log.read()

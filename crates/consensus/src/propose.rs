@@ -237,7 +237,11 @@ impl Proposer {
             return Ok(outcome);
         }
         let encoded = EncodedCommand(codec::encode_stamped(&stamped));
-        match self.raft.client_write(encoded).await {
+        let written = self.raft.client_write(encoded).await;
+        if let Some(took) = self.clocks.boot().since(now) {
+            metrics::histogram!("chancery_commit_seconds").record(took);
+        }
+        match written {
             Ok(response) => match response.data {
                 Reply::Outcome(outcome) => Ok(outcome),
                 Reply::Advanced => Err(unknown("the log answered for another entry")),

@@ -1,8 +1,9 @@
 //! The first metrics: base units, bounded labels, never an id of anybody.
 
+use chancery_authority::IssuerStanding;
 use chancery_consensus::Consensus;
 use chancery_revocation::Clock;
-use metrics::{Unit, describe_counter, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 
@@ -13,9 +14,16 @@ use crate::{clock::SystemClock, status::NodeStatus};
 #[error("metrics cannot be recorded: {0}")]
 pub struct MetricsError(String);
 
+/// Bounds of what is measured in seconds: from a memory write to a disk that hangs.
+const SECONDS: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
 /// Installs the recorder of the process and describes every metric.
 pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     let handle = PrometheusBuilder::new()
+        .set_buckets(&SECONDS)
+        .map_err(|error| MetricsError(error.to_string()))?
         .install_recorder()
         .map_err(|error| MetricsError(error.to_string()))?;
     describe_counter!("chancery_mints_total", "Tokens minted by this node.");
@@ -29,6 +37,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     );
     describe_edge();
     describe_records();
+    describe_log();
     describe_gauge!(
         "chancery_freshness_age_seconds",
         Unit::Seconds,
@@ -37,10 +46,57 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     describe_gauge!("chancery_applied_revision", "The last log entry applied.");
     describe_gauge!("chancery_raft_term", "The Raft term this node is in.");
     describe_gauge!("chancery_is_leader", "1 while this node leads.");
-    describe_gauge!("chancery_issuers", "Issuers that have not expired.");
+    describe_gauge!(
+        "chancery_issuers",
+        "Issuers that have not expired, by state."
+    );
+    describe_gauge!(
+        "chancery_revoked_tokens",
+        "Tokens revoked by their id whose issuers have not expired."
+    );
+    describe_gauge!(
+        "chancery_members",
+        "Nodes that replicate, by whether they vote."
+    );
+    describe_gauge!(
+        "chancery_subscribers",
+        "Watchers of revocations connected to this node."
+    );
     describe_gauge!("chancery_agents", "Agents registered.");
     describe_gauge!("chancery_ready", "1 while new callers should come here.");
     Ok(handle)
+}
+
+fn describe_log() {
+    describe_histogram!(
+        "chancery_commit_seconds",
+        Unit::Seconds,
+        "From the append of a command on the leader until it is committed and applied there."
+    );
+    describe_histogram!(
+        "chancery_apply_seconds",
+        Unit::Seconds,
+        "One batch of entries, from the log into the state and to the readers."
+    );
+    describe_histogram!(
+        "chancery_log_sync_seconds",
+        Unit::Seconds,
+        "One write of the log that waits for the disk."
+    );
+    describe_counter!(
+        "chancery_log_entries_synced_total",
+        "Entries that this node's log has synced."
+    );
+    describe_counter!(
+        "chancery_log_syncs_total",
+        "Syncs of this node's log; entries that wait share one."
+    );
+    describe_gauge!("chancery_log_entries", "Entries in the log on this disk.");
+    describe_gauge!(
+        "chancery_database_bytes",
+        Unit::Bytes,
+        "About how much a database takes, on the disk and in memory."
+    );
 }
 
 fn describe_records() {
@@ -113,14 +169,57 @@ impl Gauges {
         } else {
             0.0
         });
-        let (issuers, agents) = self
-            .consensus
-            .read_state(|state| (state.issuers().count(), state.agent_count()));
-        gauge!("chancery_issuers").set(issuers as f64);
-        gauge!("chancery_agents").set(agents as f64);
+        self.read_members(&status);
+        self.read_registry();
+        self.read_databases(&status);
         let health = self.status.health();
         gauge!("chancery_ready").set(if health.ready() { 1.0 } else { 0.0 });
         gauge!("chancery_records_waiting").set(self.status.records.waiting() as f64);
         gauge!("chancery_records_behind").set(if health.records_behind { 1.0 } else { 0.0 });
     }
+
+    fn read_members(&self, status: &chancery_consensus::Status) {
+        let voters = status.members.iter().filter(|member| member.voter).count();
+        let learners = status.members.len().saturating_sub(voters);
+        gauge!("chancery_members", "standing" => "voter").set(float(voters as u64));
+        gauge!("chancery_members", "standing" => "learner").set(float(learners as u64));
+    }
+
+    fn read_registry(&self) {
+        let (mut open, mut retired, mut revoked, mut tokens) = (0, 0, 0, 0_usize);
+        let agents = self.consensus.read_state(|state| {
+            for issuer in state.issuers() {
+                match issuer.standing {
+                    IssuerStanding::Open => open += 1,
+                    IssuerStanding::Retired(_) => retired += 1,
+                    IssuerStanding::Revoked(_) => revoked += 1,
+                }
+                tokens = tokens.saturating_add(state.revoked_tokens(issuer.number));
+            }
+            state.agent_count()
+        });
+        gauge!("chancery_issuers", "state" => "open").set(float(open));
+        gauge!("chancery_issuers", "state" => "retired").set(float(retired));
+        gauge!("chancery_issuers", "state" => "revoked").set(float(revoked));
+        gauge!("chancery_revoked_tokens").set(float(tokens as u64));
+        gauge!("chancery_agents").set(float(agents as u64));
+    }
+
+    fn read_databases(&self, status: &chancery_consensus::Status) {
+        let entries = status.last_log.0.saturating_sub(status.purged.0);
+        gauge!("chancery_log_entries").set(float(entries));
+        if let Some(log) = self.consensus.log_statistics() {
+            counter!("chancery_log_entries_synced_total").absolute(log.entries);
+            counter!("chancery_log_syncs_total").absolute(log.syncs);
+            gauge!("chancery_database_bytes", "database" => "log").set(float(log.bytes));
+        }
+        if let Some(bytes) = self.consensus.state_bytes() {
+            gauge!("chancery_database_bytes", "database" => "state").set(float(bytes));
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+const fn float(number: u64) -> f64 {
+    number as f64
 }

@@ -223,6 +223,16 @@ impl Database {
             .map_err(Error::rocksdb(self.path(), "read"))
     }
 
+    /// About how much of the disk and of the memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let properties = [
+            "rocksdb.total-sst-files-size",
+            "rocksdb.cur-size-all-mem-tables",
+        ];
+        let read = |name| self.raw.property_int_value(name).ok().flatten();
+        properties.into_iter().filter_map(read).sum()
+    }
+
     /// Makes an image of the whole database, as it is at one moment, in a directory that does not exist yet.
     pub(crate) fn image(&self, path: &Path) -> Result<()> {
         checkpoint::Checkpoint::new(&self.raw)

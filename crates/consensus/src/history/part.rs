@@ -21,10 +21,6 @@ impl Part {
         Self(who + u8::from(entry.verdict.is_err()))
     }
 
-    pub(super) const fn index(self) -> usize {
-        self.0 as usize
-    }
-
     /// Where it says how much it holds. Before its entries.
     pub(super) fn amount_key(self) -> Vec<u8> {
         vec![self.0]

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use bytes::Bytes;
 use chancery_authority::{Command, State};
-use chancery_storage::{RowWrite, StateStore};
+use chancery_credential::Revision;
+use chancery_storage::{Row, RowWrite, StateStore};
 use parking_lot::Mutex;
 
 use super::{Amount, HistoryBounds, HistoryEntry, TABLE, part::Part};
@@ -13,30 +15,41 @@ use crate::codec::{decode_amount, decode_history_entry, encode_amount, encode_hi
 /// that what is over the bound is worn away.
 const GO_AT_ONCE: usize = 512;
 
-type Amounts = [Amount; Part::ALL.len()];
+type Kept = [KeptPart; Part::ALL.len()];
+
+/// What is known of a part without reading it.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeptPart {
+    amount: Amount,
+    /// None of its entries is before this: to look for the oldest from the beginning
+    /// would be to pass over everything that was ever let go.
+    from: Revision,
+    /// Log time of its oldest entry, milliseconds; not known after a start.
+    oldest_ms: Option<u64>,
+}
 
 /// Keeps the history within its bounds.
 pub(crate) struct Writer {
     store: StateStore,
     bounds: HistoryBounds,
-    amounts: Mutex<Amounts>,
+    kept: Mutex<Kept>,
 }
 
 impl Writer {
     /// # Errors
     /// The disk's, or amounts that cannot be read.
     pub(crate) fn new(store: StateStore, bounds: HistoryBounds) -> io::Result<Self> {
-        let amounts = Mutex::new(read_amounts(&store)?);
+        let kept = Mutex::new(read_amounts(&store)?);
         Ok(Self {
             store,
             bounds,
-            amounts,
+            kept,
         })
     }
 
     /// Another state was installed, with the history that came with it.
     pub(crate) fn reload(&self) -> io::Result<()> {
-        *self.amounts.lock() = read_amounts(&self.store)?;
+        *self.kept.lock() = read_amounts(&self.store)?;
         Ok(())
     }
 
@@ -48,85 +61,76 @@ impl Writer {
         entries: &[HistoryEntry],
         state: &State,
     ) -> io::Result<Vec<RowWrite>> {
-        let mut amounts = self.amounts.lock();
+        let mut kept = self.kept.lock();
         let mut rows = Vec::new();
-        let mut touched = [false; Part::ALL.len()];
-        for entry in entries {
-            let part = Part::of(entry);
-            let value = encode_history_entry(entry);
-            touch(&mut amounts, &mut touched, part, |amount| {
-                amount.add(&value)
-            });
-            rows.push(row(part.key(entry.revision), Some(value)));
-        }
-        for part in Part::ALL {
-            self.let_go(part, state, &mut amounts, &mut touched, &mut rows)?;
-        }
-        for part in Part::ALL {
-            if touched.get(part.index()) == Some(&true) {
-                let amount = amounts.get(part.index()).copied().unwrap_or_default();
-                rows.push(row(part.amount_key(), Some(encode_amount(amount))));
+        for (part, kept) in Part::ALL.into_iter().zip(kept.iter_mut()) {
+            let before = rows.len();
+            for entry in entries.iter().filter(|entry| Part::of(entry) == part) {
+                let value = encode_history_entry(entry);
+                kept.add(entry, &value);
+                rows.push(row(part.key(entry.revision), Some(value)));
+            }
+            self.let_go(part, kept, state, &mut rows)?;
+            if rows.len() > before {
+                rows.push(row(part.amount_key(), Some(encode_amount(kept.amount))));
             }
         }
         Ok(rows)
     }
 
-    /// The oldest of a part, while it is beyond its bound or they are too old.
+    /// The oldest of a part, while it is beyond its bound or they are too old. What the
+    /// batch itself brings is not on the disk yet, and stays.
     fn let_go(
         &self,
         part: Part,
+        kept: &mut KeptPart,
         state: &State,
-        amounts: &mut Amounts,
-        touched: &mut [bool; Part::ALL.len()],
         rows: &mut Vec<RowWrite>,
     ) -> io::Result<()> {
-        let holds = |amounts: &Amounts| amounts.get(part.index()).copied().unwrap_or_default();
-        if holds(amounts).entries == 0 {
+        let age_ms = u64::try_from(self.bounds.age.as_millis()).unwrap_or(u64::MAX);
+        let end_ms = state.log_time_ms().saturating_sub(age_ms);
+        let over = |kept: &KeptPart| kept.amount.bytes > self.bounds.bytes;
+        let is_young = kept.oldest_ms.is_some_and(|oldest_ms| oldest_ms >= end_ms);
+        if kept.amount.entries == 0 || (is_young && !over(kept)) {
             return Ok(());
         }
-        let age_ms = u64::try_from(self.bounds.age.as_millis()).unwrap_or(u64::MAX);
-        let oldest_ms = state.log_time_ms().saturating_sub(age_ms);
-        let over = |amounts: &Amounts| holds(amounts).bytes > self.bounds.bytes;
-        // One is enough to see that nothing is too old.
-        let most = if over(amounts) { GO_AT_ONCE } else { 1 };
-        let (from, to) = (part.begin(), part.end());
-        let mut candidates = self.store.first(TABLE, &from, &to, most)?;
-        if most == 1 && candidates.iter().any(|first| is_older(first, oldest_ms)) {
-            candidates = self.store.first(TABLE, &from, &to, GO_AT_ONCE)?;
-        }
-        for candidate in candidates {
-            if !over(amounts) && !is_older(&candidate, oldest_ms) {
-                break;
+        let from = part.key(kept.from);
+        let oldest = self.store.first(TABLE, &from, &part.end(), GO_AT_ONCE)?;
+        kept.oldest_ms = None;
+        for candidate in oldest {
+            let entry = position(&candidate);
+            let is_old = entry.is_some_and(|(_, at_ms)| at_ms < end_ms);
+            if !over(kept) && !is_old {
+                kept.oldest_ms = entry.map(|(_, at_ms)| at_ms);
+                return Ok(());
             }
-            touch(amounts, touched, part, |amount| {
-                amount.take(&candidate.value)
-            });
+            kept.amount.take(&candidate.value);
+            if let Some((revision, _)) = entry {
+                kept.from = Revision(revision.0.saturating_add(1));
+            }
             rows.push(row(candidate.key.to_vec(), None));
         }
         Ok(())
     }
 }
 
-/// What cannot be read is let go when its turn comes by size.
-fn is_older(row: &chancery_storage::Row, oldest_ms: u64) -> bool {
-    decode_history_entry(row.value.clone()).is_ok_and(|entry| entry.log_time_ms < oldest_ms)
-}
-
-fn touch(
-    amounts: &mut Amounts,
-    touched: &mut [bool; Part::ALL.len()],
-    part: Part,
-    change: impl FnOnce(&mut Amount),
-) {
-    if let Some(amount) = amounts.get_mut(part.index()) {
-        change(amount);
-    }
-    if let Some(touched) = touched.get_mut(part.index()) {
-        *touched = true;
+impl KeptPart {
+    fn add(&mut self, entry: &HistoryEntry, value: &Bytes) {
+        if self.amount.entries == 0 {
+            (self.from, self.oldest_ms) = (entry.revision, Some(entry.log_time_ms));
+        }
+        self.amount.add(value);
     }
 }
 
-fn row(key: Vec<u8>, value: Option<bytes::Bytes>) -> RowWrite {
+/// Where an entry stands and when; nothing of one that cannot be read: it is let go
+/// when its turn comes by size.
+fn position(row: &Row) -> Option<(Revision, u64)> {
+    let entry = decode_history_entry(row.value.clone()).ok()?;
+    Some((entry.revision, entry.log_time_ms))
+}
+
+fn row(key: Vec<u8>, value: Option<Bytes>) -> RowWrite {
     RowWrite {
         table: TABLE,
         key: key.into(),
@@ -134,14 +138,14 @@ fn row(key: Vec<u8>, value: Option<bytes::Bytes>) -> RowWrite {
     }
 }
 
-fn read_amounts(store: &StateStore) -> io::Result<Amounts> {
-    let mut amounts = Amounts::default();
-    for (amount, part) in amounts.iter_mut().zip(Part::ALL) {
+fn read_amounts(store: &StateStore) -> io::Result<Kept> {
+    let mut kept = Kept::default();
+    for (kept, part) in kept.iter_mut().zip(Part::ALL) {
         if let Some(value) = store.get(TABLE, &part.amount_key())? {
-            *amount = decode_amount(value)?;
+            kept.amount = decode_amount(value)?;
         }
     }
-    Ok(amounts)
+    Ok(kept)
 }
 
 /// Whether a command is written down. Those with which the leader keeps time and

@@ -24,6 +24,7 @@ use openraft::{
 use parking_lot::Mutex;
 
 use crate::{
+    clock::{Clocks as _, SystemClocks},
     history::{self, HistoryBounds},
     published::Published,
     raft::{LogId, Snapshot, SnapshotMeta, StoredMembership, Types},
@@ -110,7 +111,12 @@ impl RaftStateMachine<Types> for StateMachine {
                 if let Some(flushed) = &self.flushed {
                     flushed.reach(last.index()).await?;
                 }
+                let began = SystemClocks.boot();
                 self.apply_batch(std::mem::take(&mut batch))?;
+                // For whoever watches; nothing is decided by it.
+                if let Some(took) = SystemClocks.boot().since(began) {
+                    metrics::histogram!("chancery_apply_seconds").record(took);
+                }
             }
             if ended {
                 return Ok(());

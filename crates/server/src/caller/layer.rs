@@ -22,6 +22,7 @@ use super::permission::{Row, Shape, row_of};
 use super::refusal::Refusal;
 use super::request_id::REQUEST_ID;
 use super::standing::{Lookout, Standing};
+use super::trace::trace_id;
 
 /// Puts [`CallerService`] around a service.
 #[derive(Clone)]
@@ -74,6 +75,7 @@ where
         let span = info_span!(
             "request",
             id = &*id,
+            trace = trace_id(request.headers()).unwrap_or_default(),
             method = field::Empty,
             caller = field::Empty,
             remote = field::Empty,

@@ -34,6 +34,7 @@ mod registry;
 mod rejections;
 mod request_id;
 mod standing;
+mod trace;
 
 pub use bounds::{Bounds, Crowded, Place, Share};
 pub(crate) use bounds::{Holder, Tally};

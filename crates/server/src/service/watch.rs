@@ -64,12 +64,14 @@ pub(super) fn feed(
     since: Option<Revision>,
 ) -> Result<Feed, Status> {
     let events = desk.consensus.events();
+    let subscriber = Subscriber::new();
     if let Some(since) = since {
         let (missed, current) = desk.read(|| desk.recent.after(since, since, 0))?;
         if missed.is_some() {
             let through = current.revision.max(since);
             let caught_up = missed_changes(desk.clone(), since, through);
-            return Ok(Box::pin(caught_up.chain(live(desk, events, through))));
+            let feed = caught_up.chain(live(desk, events, through));
+            return Ok(Box::pin(feed.inspect(move |_| subscriber.is_here())));
         }
     }
     let place = desk.snapshots.place(watcher)?;
@@ -83,7 +85,27 @@ pub(super) fn feed(
     };
     let parts = parts(snapshot.changes.into_iter(), last, place);
     let snapshot = stream::iter(parts.map(Ok));
-    Ok(Box::pin(snapshot.chain(live(desk, events, through))))
+    let feed = snapshot.chain(live(desk, events, through));
+    Ok(Box::pin(feed.inspect(move |_| subscriber.is_here())))
+}
+
+/// Counted as long as its feed is there.
+struct Subscriber;
+
+impl Subscriber {
+    fn new() -> Self {
+        metrics::gauge!("chancery_subscribers").increment(1.0);
+        Self
+    }
+
+    /// What keeps it in the feed.
+    const fn is_here(&self) {}
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        metrics::gauge!("chancery_subscribers").decrement(1.0);
+    }
 }
 
 /// The changes after `since`, up to `through`, read from memory part by part as the

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -121,7 +122,9 @@ impl Desk {
         if drained.waiting.is_empty() {
             return self.failure.watch(sink(batch, Durability::Written));
         }
+        let began = Instant::now();
         self.failure.watch(sink(batch, Durability::Synced))?;
+        metrics::histogram!("chancery_log_sync_seconds").record(began.elapsed());
         for waiting in &drained.waiting {
             match &waiting.change {
                 Change::Append { entries, .. } => self

@@ -49,6 +49,8 @@ pub struct LogStatistics {
     pub entries: u64,
     /// Votes on the disk by them.
     pub votes: u64,
+    /// About how much the log takes, on the disk and in memory.
+    pub bytes: u64,
 }
 
 /// Reads what a log has done, and does not keep it open.
@@ -277,6 +279,7 @@ impl LogStore {
             syncs: self.handle.database.syncs(),
             entries: counters.entries.load(Ordering::Relaxed),
             votes: counters.votes.load(Ordering::Relaxed),
+            bytes: self.handle.database.bytes(),
         }
     }
 }

@@ -98,6 +98,11 @@ impl StateStore {
         Ok(())
     }
 
+    /// About how much the state takes, on the disk and in memory, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.database().bytes()
+    }
+
     /// How far the state has come; `None` before the first write.
     pub fn applied(&self) -> Option<Applied> {
         self.inner.current.read().applied.clone()
