@@ -56,6 +56,10 @@ impl Lane {
 
     /// # Errors
     /// The record, when the lane is full.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is given back without an allocation"
+    )]
     pub(super) fn push(&self, issued: Issued) -> Result<(), Issued> {
         self.waiting.push(issued)
     }

@@ -208,7 +208,7 @@ impl SegmentReader {
         let (Ok(as_of_ms), Ok(first)) = (head.try_get_u64(), head.try_get_u64()) else {
             return Err("a frame of records has no beginning".to_owned());
         };
-        if head.len() % RECORD_BYTES != 0 {
+        if !head.len().is_multiple_of(RECORD_BYTES) {
             return Err("a frame of records ends within one".to_owned());
         }
         let expected = self.header.records_before + self.records;

@@ -64,8 +64,7 @@ impl Recorder {
     /// # Errors
     /// [`Unrecorded`]: then the token must not be given. Nothing was recorded.
     pub(crate) fn record(&self, issued: Issued, when_behind: WhenBehind) -> Result<(), Unrecorded> {
-        let number = thread_number();
-        let Some(own) = self.lanes.get(number % self.lanes.len().max(1)) else {
+        let Some(own) = self.own() else {
             return Err(Unrecorded::Full);
         };
         let _giving = own.enter();
@@ -94,9 +93,14 @@ impl Recorder {
     }
 
     /// Whether a record would find no room now: to be asked before a signature is
-    /// made for nothing.
+    /// made for nothing. The other lanes are looked at only when its own is full.
     pub(crate) fn is_full(&self) -> bool {
-        self.lanes.iter().all(Lane::is_full)
+        self.own().is_none_or(Lane::is_full) && self.lanes.iter().all(Lane::is_full)
+    }
+
+    /// The lane of this thread.
+    fn own(&self) -> Option<&Lane> {
+        self.lanes.get(thread_number() % self.lanes.len().max(1))
     }
 
     /// Whether what was handed over a second ago is not in the file.

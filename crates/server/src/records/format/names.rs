@@ -153,10 +153,10 @@ impl Names {
     fn check(&self, kind: NameKind, name: &[u8]) -> Result<(), Unreadable> {
         let sound = match kind {
             NameKind::Key => name.len() == 32,
-            NameKind::Tokens => name.len() % 16 == 0,
+            NameKind::Tokens => name.len().is_multiple_of(16),
             NameKind::List => {
                 let known = |number: u32| self.get(number).is_some_and(|(kind, _)| kind.is_text());
-                name.len() % 4 == 0 && numbers(name).all(known)
+                name.len().is_multiple_of(4) && numbers(name).all(known)
             }
             text => {
                 debug_assert!(text.is_text());

@@ -118,3 +118,28 @@ fn a_record_is_in_the_file_while_the_node_runs() {
     assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), ids);
     close(records);
 }
+
+/// A mint that was within its hand-over when the node stopped is waited for.
+#[test]
+fn a_stop_waits_for_who_is_handing_over() {
+    let desk = Desk::new();
+    let records = desk.start(1, 1);
+    let recorder = records.recorder().clone();
+    let lane = &recorder.lanes()[0];
+    until("a segment was begun", || {
+        fs::exists(desk.segment(1)).unwrap()
+    });
+    let giving = lane.enter();
+    recorder.close();
+    let closed_ms = crate::clock::SystemClock::wall_ms();
+    until("the writer had looked since", || {
+        let segment = desk.verify().segments[0].clone();
+        segment.standing == Standing::Closed || segment.as_of_ms > closed_ms
+    });
+    lane.push(issued(1, 1_000)).unwrap();
+    drop(giving);
+    close(records);
+    let report = desk.verify();
+    assert_eq!((report.records, report.gaps.len()), (1, 0));
+    assert_eq!(report.segments[0].standing, Standing::Closed);
+}

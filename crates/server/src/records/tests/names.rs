@@ -4,6 +4,9 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
+/// Whether a filter lets something through.
+type Holds<'a> = &'a dyn Fn(&Found) -> bool;
+
 fn issued_by_anybody() -> impl Strategy<Value = Issued> {
     let agent = || "[a-z0-9-]{1,12}".prop_map(|path| format!("spiffe://example.org/{path}"));
     let parties = (
@@ -82,7 +85,7 @@ proptest! {
         prop_assert_eq!(&desk.find(&Filter::default()), &all);
 
         let sought = &all[all.len() / 2];
-        let filters: [(Filter, &dyn Fn(&Found) -> bool); 6] = [
+        let filters: [(Filter, Holds<'_>); 6] = [
             (
                 Filter { agent: Some(sought.subject.clone()), ..Filter::default() },
                 &|found| found.subject == sought.subject || found.actors.contains(&sought.subject),
