@@ -196,9 +196,13 @@ impl Details {
             let scopes: Vec<_> = grant.scopes.iter().map(ToString::to_string).collect();
             let bearer = if grant.bearer { "+bearer" } else { "" };
             let scopes = scopes.join(",");
+            let lasts = match grant.max_ttl_seconds {
+                0 => String::new(),
+                seconds => format!("+{seconds}s"),
+            };
             self.say(
                 "grant",
-                format_args!("{}[{scopes}]{bearer}", grant.audience),
+                format_args!("{}[{scopes}]{lasts}{bearer}", grant.audience),
             );
         }
     }

@@ -31,6 +31,8 @@ pub const MAX_NODE_ISSUERS: usize = 32;
 /// Epochs whose issuers have not expired, the newest included. Half of
 /// [`MAX_NODE_ISSUERS`], so that rotation leaves a node room to restart.
 pub const MAX_LIVE_EPOCHS: usize = 16;
+/// Of these, how many the keeper uses: the others are for operators in an emergency.
+pub const KEPT_EPOCHS: usize = MAX_LIVE_EPOCHS - 2;
 /// Revoked tokens of an issuer. Three nodes then hold more than ten million at
 /// any time, at about 100 MB an issuer that is filled to the brim.
 pub const MAX_REVOKED_TOKENS: usize = 1 << 22;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::bounds::MAX_LIVE_EPOCHS;
+use crate::bounds::KEPT_EPOCHS;
 use crate::settings::Settings;
 
 /// Longest issuer URL, in bytes.
 const MAX_ISSUER_URL_BYTES: usize = 256;
+/// The shortest silence after which an election may begin, milliseconds.
+const MIN_ELECTION_MS: u64 = 150;
 /// No span of the settings is longer, milliseconds: a year.
 const MAX_SPAN_MS: u64 = 366 * 24 * 3_600 * 1_000;
 
@@ -149,6 +151,20 @@ impl Settings {
             self.election_min_ms.saturating_add(1),
             format_args!("election_min_ms + 1 = {} + 1", self.election_min_ms),
         );
+        // Below these no election outlasts a disk that is busy: nobody would lead any
+        // more, and what nobody leads cannot be set otherwise.
+        rules.at_least(
+            "heartbeat_ms",
+            self.heartbeat_ms,
+            20,
+            "what a network takes",
+        );
+        rules.at_least(
+            "election_min_ms",
+            self.election_min_ms,
+            MIN_ELECTION_MS,
+            "what a disk takes",
+        );
         rules.at_least(
             "election_min_ms",
             self.election_min_ms,
@@ -201,9 +217,9 @@ impl Settings {
         let arithmetic = format!(
             "is {}, so that issuers of (2*lead + W + kappa*(ttl_cap_s + leeway_s))/epoch_s + 1 = \
              {unexpired}/{epoch} + 1 = {live} epochs can be unexpired at once, and must leave at \
-             most {MAX_LIVE_EPOCHS}",
+             most {KEPT_EPOCHS}",
             self.epoch_s,
         );
-        rules.say("epoch_s", live <= MAX_LIVE_EPOCHS as u64, arithmetic);
+        rules.say("epoch_s", live <= KEPT_EPOCHS as u64, arithmetic);
     }
 }

@@ -36,6 +36,28 @@ pub(crate) struct Foresight {
     published: Arc<Published>,
     prover: Arc<Prover>,
     told: Mutex<Told>,
+    /// Requests on their way into the log from here, and how often each: of these the
+    /// log tells, for one that was sent again must not be told no while its first copy
+    /// is still to be applied.
+    in_flight: Arc<Mutex<BTreeMap<RequestKey, usize>>>,
+}
+
+/// A request on its way into the log, until this is dropped.
+pub(crate) struct InFlight {
+    key: RequestKey,
+    all: Arc<Mutex<BTreeMap<RequestKey, usize>>>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut all = self.all.lock();
+        if let Some(copies) = all.get_mut(&self.key) {
+            *copies = copies.saturating_sub(1);
+            if *copies == 0 {
+                all.remove(&self.key);
+            }
+        }
+    }
 }
 
 impl Foresight {
@@ -44,7 +66,22 @@ impl Foresight {
             published,
             prover,
             told: Mutex::default(),
+            in_flight: Arc::default(),
         }
+    }
+
+    /// Begins to count a request as on its way.
+    pub(crate) fn in_flight(&self, stamped: &Stamped) -> InFlight {
+        let (key, all) = (key_of(stamped), self.in_flight.clone());
+        let mut copies = all.lock();
+        let count = copies.entry(key.clone()).or_default();
+        *count = count.saturating_add(1);
+        drop(copies);
+        InFlight { key, all }
+    }
+
+    fn is_in_flight(&self, stamped: &Stamped) -> bool {
+        self.in_flight.lock().contains_key(&key_of(stamped))
     }
 
     /// The outcome of a command that would change nothing; `None` when the log has
@@ -55,7 +92,11 @@ impl Foresight {
             Foreseen::Rejected { .. } => true,
             Foreseen::Open => self.told.lock().of(stamped).is_some(),
         };
-        if !doubtful || self.prover.next_proof(PROOF_WAIT).await.is_err() {
+        if !doubtful
+            || self.is_in_flight(stamped)
+            || self.prover.next_proof(PROOF_WAIT).await.is_err()
+            || self.is_in_flight(stamped)
+        {
             return None;
         }
         self.judged(stamped)

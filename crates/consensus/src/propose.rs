@@ -144,29 +144,39 @@ impl Proposer {
     }
 
     /// What a node asks in its own name is about its own issuers. What the keeper
-    /// asks, the leader's own asks: from another node it would kill what others hold,
-    /// by a floor or an expiry that comes too early.
+    /// asks, the leader's own asks, and nobody through another node: it would kill what
+    /// others hold, by a floor or an expiry that comes too early, or stop them.
     fn check_own_affair(
         &self,
         from: NodeNumber,
         command: &Command,
         actor: &Actor,
     ) -> Result<(), ProposeError> {
-        let state = self.published.state.read();
-        let own = match (actor, command) {
-            (Actor::Node(_), Command::OpenIssuer(_)) => true,
-            (Actor::Node(_), Command::RetireIssuer(number)) => {
-                (state.issuer(*number)).is_some_and(|issuer| issuer.node == from)
-            }
-            (Actor::Node(_), _) => false,
-            _ => true,
-        };
-        if own {
-            Ok(())
-        } else {
+        let keeps = || {
             Err(ProposeError::Refused(format!(
                 "only the leader keeps the cluster, and node {from} does not lead"
             )))
+        };
+        match (actor, command) {
+            (Actor::Node(_), Command::RetireIssuer(number)) => {
+                let state = self.published.state.read();
+                match state.issuer(*number) {
+                    Some(issuer) if issuer.node == from => Ok(()),
+                    _ => keeps(),
+                }
+            }
+            (Actor::Node(_), Command::OpenIssuer(_)) => Ok(()),
+            (Actor::Node(_), _) => keeps(),
+            (
+                _,
+                Command::Tick
+                | Command::RetireIssuer(_)
+                | Command::ExpireIssuer(_)
+                | Command::ExpireRegistrations
+                | Command::RaiseFloor(_)
+                | Command::CompareState { .. },
+            ) => keeps(),
+            _ => Ok(()),
         }
     }
 
@@ -236,8 +246,15 @@ impl Proposer {
         if let Some(outcome) = self.foresight.outcome(&stamped).await {
             return Ok(outcome);
         }
+        let in_flight = self.foresight.in_flight(&stamped);
         let encoded = EncodedCommand(codec::encode_stamped(&stamped));
-        let written = self.raft.client_write(encoded).await;
+        let raft = self.raft.clone();
+        // Apart, so that it counts as on its way when nobody waits for it any more.
+        let writing = tokio::spawn(async move {
+            let _in_flight = in_flight;
+            raft.client_write(encoded).await
+        });
+        let written = writing.await.map_err(unknown)?;
         if let Some(took) = self.clocks.boot().since(now) {
             metrics::histogram!("chancery_commit_seconds").record(took);
         }

@@ -77,7 +77,7 @@ struct ChangeArgs {
     /// How far ahead of a verifier's clock a token may be issued
     #[arg(long = "leeway", value_name = "SPAN")]
     leeway: Option<Span>,
-    /// How long the JWKS may be cached
+    /// How long the JWKS may be cached; what was cached before stays as long as it may then
     #[arg(long = "jwks-max-age", value_name = "SPAN")]
     jwks_max_age: Option<Span>,
     /// How long an epoch lasts before the next one is opened

@@ -25,8 +25,9 @@ pub(crate) use read::page;
 pub use read::{HistoryPage, HistoryQuery};
 pub(crate) use write::{Writer, is_worth_it};
 
-/// The last table of the state's database.
-pub(crate) const TABLE: u8 = 200;
+/// The last table of the state's database: the last that there can be, so that no
+/// table of a newer build lies beyond it unseen.
+pub(crate) const TABLE: u8 = u8::MAX;
 
 /// A command that was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]

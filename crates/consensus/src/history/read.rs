@@ -9,10 +9,12 @@ use super::{HistoryEntry, TABLE, part::Part};
 use crate::codec::decode_history_entry;
 
 /// Entries of a part that are read at once.
-const READ_AT_ONCE: usize = 128;
+const READ_AT_ONCE: usize = 32;
 /// Entries that one page looks at, found or not: a question that nothing answers
 /// must not read the whole history in one go.
 const LOOKED_AT: usize = 20_000;
+/// Bytes of a page, after which it ends: commands may be large.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// What is sought. All that is given has to fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +57,9 @@ pub(crate) fn page(store: &StateStore, query: &HistoryQuery) -> io::Result<Histo
         .collect();
     let mut entries = Vec::new();
     let mut next = None;
+    let mut bytes = 0_usize;
     for _ in 0..LOOKED_AT {
-        let Some(entry) = newest_of(&mut parts, store)? else {
+        let Some((entry, size)) = newest_of(&mut parts, store)? else {
             return Ok(HistoryPage {
                 entries,
                 next: None,
@@ -72,7 +75,8 @@ pub(crate) fn page(store: &StateStore, query: &HistoryQuery) -> io::Result<Histo
         next = Some(entry.revision);
         if query.fits(&entry) {
             entries.push(entry);
-            if entries.len() >= query.most {
+            bytes = bytes.saturating_add(size);
+            if entries.len() >= query.most || bytes >= PAGE_BYTES {
                 break;
             }
         }
@@ -100,7 +104,8 @@ struct Newest {
     part: Part,
     /// Entries before this key are not read yet.
     to: Vec<u8>,
-    read: VecDeque<HistoryEntry>,
+    /// With their sizes on the disk.
+    read: VecDeque<(HistoryEntry, usize)>,
     ended: bool,
 }
 
@@ -120,14 +125,19 @@ impl Newest {
             self.ended = rows.len() < READ_AT_ONCE;
             for row in rows {
                 self.to = row.key.to_vec();
-                self.read.push_back(decode_history_entry(row.value)?);
+                let size = row.value.len();
+                self.read
+                    .push_back((decode_history_entry(row.value)?, size));
             }
         }
-        Ok(self.read.front().map(|entry| entry.revision))
+        Ok(self.read.front().map(|(entry, _)| entry.revision))
     }
 }
 
-fn newest_of(parts: &mut [Newest], store: &StateStore) -> io::Result<Option<HistoryEntry>> {
+fn newest_of(
+    parts: &mut [Newest],
+    store: &StateStore,
+) -> io::Result<Option<(HistoryEntry, usize)>> {
     let mut newest: Option<(usize, Revision)> = None;
     for (place, part) in parts.iter_mut().enumerate() {
         if let Some(revision) = part.peek(store)?

@@ -14,6 +14,8 @@ use crate::codec::{decode_amount, decode_history_entry, encode_amount, encode_hi
 /// Entries that one batch lets go at most, of each part: more than it can bring, so
 /// that what is over the bound is worn away.
 const GO_AT_ONCE: usize = 512;
+/// Entries that are read at a time for that.
+const READ_AT_ONCE: usize = 16;
 
 type Kept = [KeptPart; Part::ALL.len()];
 
@@ -94,21 +96,25 @@ impl Writer {
         if kept.amount.entries == 0 || (is_young && !over(kept)) {
             return Ok(());
         }
-        let from = part.key(kept.from);
-        let oldest = self.store.first(TABLE, &from, &part.end(), GO_AT_ONCE)?;
         kept.oldest_ms = None;
-        for candidate in oldest {
-            let entry = position(&candidate);
-            let is_old = entry.is_some_and(|(_, at_ms)| at_ms < end_ms);
-            if !over(kept) && !is_old {
-                kept.oldest_ms = entry.map(|(_, at_ms)| at_ms);
+        let mut gone = 0;
+        while gone < GO_AT_ONCE {
+            let from = part.key(kept.from);
+            let oldest = self.store.first(TABLE, &from, &part.end(), READ_AT_ONCE)?;
+            if oldest.is_empty() {
                 return Ok(());
             }
-            kept.amount.take(&candidate.value);
-            if let Some((revision, _)) = entry {
+            for candidate in oldest {
+                let (revision, at_ms) = position(&candidate);
+                if !over(kept) && at_ms.is_none_or(|at_ms| at_ms >= end_ms) {
+                    (kept.from, kept.oldest_ms) = (revision, at_ms);
+                    return Ok(());
+                }
+                kept.amount.take(&candidate.value);
                 kept.from = Revision(revision.0.saturating_add(1));
+                gone += 1;
+                rows.push(row(candidate.key.to_vec(), None));
             }
-            rows.push(row(candidate.key.to_vec(), None));
         }
         Ok(())
     }
@@ -123,11 +129,13 @@ impl KeptPart {
     }
 }
 
-/// Where an entry stands and when; nothing of one that cannot be read: it is let go
-/// when its turn comes by size.
-fn position(row: &Row) -> Option<(Revision, u64)> {
-    let entry = decode_history_entry(row.value.clone()).ok()?;
-    Some((entry.revision, entry.log_time_ms))
+/// Where an entry stands, by its key, and when; no time of one that cannot be read: it
+/// is let go when its turn comes by size.
+fn position(row: &Row) -> (Revision, Option<u64>) {
+    let number = row.key.iter().skip(1);
+    let revision = number.fold(0, |number, byte| (number << 8) | u64::from(*byte));
+    let entry = decode_history_entry(row.value.clone()).ok();
+    (Revision(revision), entry.map(|entry| entry.log_time_ms))
 }
 
 fn row(key: Vec<u8>, value: Option<Bytes>) -> RowWrite {

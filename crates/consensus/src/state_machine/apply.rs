@@ -56,8 +56,19 @@ impl StateMachine {
                     }
                     EntryPayload::Normal(command) => {
                         let stamped = decode_stamped(command.0)?;
-                        differs = differs.or_else(|| self.compare(&stamped.command));
-                        self.carry_out(&mut state, stamped, revision, &mut entries, &mut applied)?
+                        let compared = self.compare(&stamped.command);
+                        let reply = self.carry_out(
+                            &mut state,
+                            stamped,
+                            revision,
+                            &mut entries,
+                            &mut applied,
+                        )?;
+                        // What was refused says nothing, whoever got it into the log.
+                        if matches!(&reply, Reply::Outcome(outcome) if outcome.verdict.is_ok()) {
+                            differs = differs.or(compared);
+                        }
+                        reply
                     }
                 };
                 self.published.marks.pass(revision, || state.digest());

@@ -260,7 +260,7 @@ async fn a_state_that_lost_a_row_is_not_served() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_with_a_table_of_a_newer_build_is_not_served() {
     is_not_served("upgrade this node", |_| RowWrite {
-        table: 99,
+        table: 200,
         key: b"a kind of revocation".as_slice().into(),
         value: Some(b"that is still to be invented".as_slice().into()),
     })

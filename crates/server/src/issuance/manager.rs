@@ -185,6 +185,13 @@ impl IssuerManager {
             return Err(Failed::Unavailable);
         };
         let (epoch, emergency) = (newest.number, newest.emergency);
+        // Nothing signs any more: the lead would spare verifiers a refetch, and cost
+        // everybody their mints.
+        if self.signer.active().is_none()
+            && let Some(next) = waiting.take()
+        {
+            self.switch(next.issuer).await;
+        }
         let held = waiting
             .as_ref()
             .map(|next| next.issuer.epoch)

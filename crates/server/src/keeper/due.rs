@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chancery_authority::{Command, IssuerStanding, MAX_LIVE_EPOCHS, Settings, State};
+use chancery_authority::{Command, IssuerStanding, KEPT_EPOCHS, Settings, State};
 use chancery_revocation::BootTime;
 
 use super::seen::{Seen, expiry};
@@ -46,7 +46,7 @@ fn epoch_is_due(
     let span = Duration::from_secs(settings.epoch_s);
     let has_run = (state.epoch()).is_some_and(|newest| seen.has_run(newest.number, span, now));
     let log_time_ms = state.log_time_ms().max(wall_ms);
-    has_run && log_time_ms >= state.epoch_due_ms() && state.live_epochs() < MAX_LIVE_EPOCHS
+    has_run && log_time_ms >= state.epoch_due_ms() && state.live_epochs() < KEPT_EPOCHS
 }
 
 fn issuers_due(

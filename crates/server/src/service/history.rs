@@ -15,7 +15,6 @@ pub(crate) struct Histories(pub(crate) Arc<Desk>);
 
 #[tonic::async_trait]
 impl HistoryService for Histories {
-    /// Answered even by a node that cannot prove itself fresh: what is told is past.
     async fn list(
         &self,
         request: Request<v1::ListHistoryRequest>,
@@ -23,7 +22,6 @@ impl HistoryService for Histories {
         let message = request.into_inner();
         let query = query(&message)?;
         self.0.at_least(&message.min_revision).await?;
-        let revision = self.0.consensus.view().revision();
         let page = self.0.consensus.history(query).await.map_err(|error| {
             refuse(
                 Code::Unavailable,
@@ -32,8 +30,11 @@ impl HistoryService for Histories {
                 "ask another node; an operator has to look at this one",
             )
         })?;
+        // Who asks was judged by this node's state, and the newest entries are in it or
+        // not: neither may be old.
+        let ((), current) = self.0.read(|| ())?;
         Ok(Response::new(v1::ListHistoryResponse {
-            consistency_token: self.0.token_for(revision),
+            consistency_token: self.0.token_for(current.revision),
             entries: page.entries.iter().map(entry).collect(),
             next_page_token: page
                 .next
