@@ -20,7 +20,7 @@ pub(crate) struct Marks(Mutex<VecDeque<(Revision, [u8; 32])>>);
 impl Marks {
     /// Takes the digest down, if it is to be at `revision`.
     pub(crate) fn pass(&self, revision: Revision, digest: impl FnOnce() -> [u8; 32]) {
-        if revision.0 % MARK_EVERY != 0 {
+        if !revision.0.is_multiple_of(MARK_EVERY) {
             return;
         }
         let mut marks = self.0.lock();

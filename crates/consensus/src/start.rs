@@ -74,6 +74,7 @@ impl Consensus {
                 Networks {
                     own: node,
                     dialer: dialer.clone(),
+                    book: book.clone(),
                     transfers: transfers.clone(),
                 }
             },

@@ -62,9 +62,10 @@ impl Transfers {
     /// What is being received.
     pub(crate) fn receiving(&self) -> Option<SnapshotProgress> {
         let under_way = self.under_way.lock();
-        let mut coming = under_way.iter().filter_map(|(direction, moved)| {
-            matches!(direction, Direction::From(_)).then(|| moved.progress())
-        });
+        let mut coming = under_way
+            .iter()
+            .filter(|(direction, _)| matches!(direction, Direction::From(_)))
+            .map(|(_, moved)| moved.progress());
         coming.next()
     }
 

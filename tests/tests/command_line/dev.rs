@@ -181,11 +181,13 @@ async fn a_dev_node_is_what_an_operator_makes_by_hand() {
     assert_eq!(modes(&home.path().join("dev")), modes(&by_hand));
 }
 
-/// Every file but those of the databases, with its permissions.
+/// Every file but those of the databases and of the records of mints, with its
+/// permissions.
 fn modes(directory: &Path) -> BTreeMap<PathBuf, u32> {
-    let data = directory.join("node/data");
+    let kept = ["node/data", "node/records"].map(|kept| directory.join(kept));
     let files = chancery_tests::trace::files(directory);
-    let files = files.into_iter().filter(|file| !file.starts_with(&data));
+    let is_kept = |file: &PathBuf| kept.iter().any(|kept| file.starts_with(kept));
+    let files = files.into_iter().filter(|file| !is_kept(file));
     files
         .map(|file| {
             let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;

@@ -25,7 +25,7 @@ use crate::{
     status::{heard_of, lag_of, leader_of, metrics_of},
 };
 
-/// How recently the leader must have heard of a node that answers.
+/// How recently the leader must have heard of a node that is not lost.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// How long a leader looks before it believes that somebody is silent: many
 /// heartbeats, of which each is answered.
@@ -144,7 +144,8 @@ impl Members {
         self.end_joint().await?;
         let began = self.clocks.boot();
         loop {
-            let refusal = match plan(&self.roll()?, change) {
+            let asked_since = self.clocks.boot().since(began).unwrap_or_default();
+            let refusal = match plan(&self.roll(asked_since)?, change) {
                 Ok(plan) => return Ok(plan),
                 Err(refusal) => refusal,
             };
@@ -156,8 +157,8 @@ impl Members {
         }
     }
 
-    /// Who sits where, if this node leads.
-    fn roll(&self) -> Result<Roll, ChangeError> {
+    /// Who sits where, if this node leads, and who was heard of within `asked_since`.
+    fn roll(&self, asked_since: Duration) -> Result<Roll, ChangeError> {
         let metrics = metrics_of(&self.raft);
         let leader = metrics.current_leader.map(NodeNumber);
         if leader != Some(self.own) || metrics.replication.is_none() {
@@ -176,9 +177,8 @@ impl Members {
         };
         Ok(Roll {
             learners: members.difference(&voters).copied().collect(),
-            answering: (members.iter().copied())
-                .filter(|number| self.answers(&metrics, *number))
-                .collect(),
+            answering: self.heard_within(&metrics, &members, asked_since.min(HEARD_WITHIN)),
+            heard: self.heard_within(&metrics, &members, HEARD_WITHIN),
             lag: (members.iter())
                 .filter_map(|number| Some((*number, lag_of(&metrics, *number)?)))
                 .collect(),
@@ -189,8 +189,16 @@ impl Members {
         })
     }
 
-    fn answers(&self, metrics: &Metrics, node: NodeNumber) -> bool {
-        node == self.own || heard_of(metrics, node).is_some_and(|ago| ago <= HEARD_WITHIN)
+    fn heard_within(
+        &self,
+        metrics: &Metrics,
+        members: &BTreeSet<NodeNumber>,
+        span: Duration,
+    ) -> BTreeSet<NodeNumber> {
+        let heard = |node: &NodeNumber| {
+            *node == self.own || heard_of(metrics, *node).is_some_and(|ago| ago <= span)
+        };
+        members.iter().copied().filter(heard).collect()
     }
 
     async fn take(
@@ -211,7 +219,11 @@ impl Members {
                 self.departures.forget(node);
             }
             Plan::Promote(node) => {
-                self.admitted(node)?;
+                if self.admitted(node)?.check_only {
+                    return Err(refused(format!(
+                        "node {node} only checks, so it gets no vote: promote another"
+                    )));
+                }
                 self.write(ChangeMembers::AddVoterIds(one(node)), true)
                     .await?;
             }

@@ -47,8 +47,11 @@ pub enum Departure {
 pub(crate) struct Roll {
     pub(crate) voters: BTreeSet<NodeNumber>,
     pub(crate) learners: BTreeSet<NodeNumber>,
-    /// Members that the leader heard of lately, itself included.
+    /// Members that the leader heard of since it was asked, itself included: one that
+    /// was heard of before may be gone, and a change that counted on it never ends.
     pub(crate) answering: BTreeSet<NodeNumber>,
+    /// Members that it heard of lately: one of these is not lost.
+    pub(crate) heard: BTreeSet<NodeNumber>,
     /// By how many entries each is behind the leader, where that is known.
     pub(crate) lag: BTreeMap<NodeNumber, u64>,
     /// One of the voters.
@@ -272,7 +275,9 @@ impl Roll {
                     return Err(Refusal::Silent(node));
                 }
             }
-            Departure::Lost if answers => return Err(Refusal::Answers(node)),
+            Departure::Lost if answers || self.heard.contains(&node) => {
+                return Err(Refusal::Answers(node));
+            }
             // What is gone, or in other hands, waits for nobody.
             Departure::Lost | Departure::Compromised => {}
         }
@@ -315,9 +320,17 @@ impl Roll {
         self.retiring.contains(&node) || self.barred.contains(&node)
     }
 
+    /// One leaves at a time. Of several that were asked for at once the lowest goes
+    /// first: none of them serves any more, so none may wait for ever.
     fn no_other_leaves(&self, node: NodeNumber) -> Result<(), Refusal> {
-        let other = self.retiring.iter().find(|leaving| **leaving != node);
-        other.map_or(Ok(()), |other| Err(Refusal::AnotherLeaves(*other)))
+        let goes_first = |leaving: &&NodeNumber| **leaving != node;
+        let other = self.retiring.iter().find(goes_first);
+        match other {
+            Some(other) if !self.retiring.contains(&node) || *other < node => {
+                Err(Refusal::AnotherLeaves(*other))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn has_caught_up(&self, node: NodeNumber) -> Result<(), Refusal> {

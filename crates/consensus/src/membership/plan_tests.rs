@@ -26,6 +26,7 @@ fn roll(size: u64, answering: u64) -> Roll {
         voters: (1..=size).map(NodeNumber).collect(),
         learners: BTreeSet::from([LEARNER, SILENT_LEARNER]),
         lag: answering.iter().map(|node| (*node, 0)).collect(),
+        heard: answering.clone(),
         answering,
         leader: LEADER,
         retiring: BTreeSet::new(),

@@ -24,6 +24,7 @@ use openraft::{
 use tonic::Status;
 
 use super::{
+    book::PeerBook,
     dialer::{Dialer, Lane, PeerClient},
     send_snapshot,
 };
@@ -49,6 +50,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Networks {
     pub(crate) own: NodeNumber,
     pub(crate) dialer: Arc<Dialer>,
+    pub(crate) book: Arc<PeerBook>,
     pub(crate) transfers: Arc<Transfers>,
 }
 
@@ -76,6 +78,7 @@ impl Networks {
             record: record.clone(),
             lane,
             dialer: self.dialer.clone(),
+            book: self.book.clone(),
             transfers: self.transfers.clone(),
             pause: FIRST_PAUSE,
         }
@@ -91,6 +94,7 @@ pub(crate) struct Network {
     /// For entries; everything short goes over the control lane.
     lane: Lane,
     dialer: Arc<Dialer>,
+    book: Arc<PeerBook>,
     transfers: Arc<Transfers>,
     /// How long to leave the peer alone if the next stream cannot be opened.
     pause: Duration,
@@ -98,8 +102,11 @@ pub(crate) struct Network {
 
 impl Network {
     fn client(&self, lane: Lane) -> Rpc<PeerClient> {
+        // As it is known now: openraft keeps what it made when the key was another.
+        let known = self.book.record_of(self.target);
+        let record = known.as_ref().unwrap_or(&self.record);
         self.dialer
-            .client(self.target, &self.record, lane)
+            .client(self.target, record, lane)
             .map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
     }
 
@@ -313,6 +320,7 @@ mod tests {
         tls::PeerIdentity,
         transport::{Connection, Later, Transport},
     };
+    use crate::{peers::book::Admission, raft::StoredMembership};
 
     /// A peer whose process is gone; counts who calls.
     #[derive(Default)]
@@ -354,6 +362,10 @@ mod tests {
         let mut networks = Networks {
             own: NodeNumber(1),
             dialer: Arc::new(Dialer::new(identity, refusing.clone())),
+            book: Arc::new(PeerBook::new(
+                Admission::default(),
+                StoredMembership::default(),
+            )),
             transfers: Arc::default(),
         };
         let entries = networks.new_client(2, &record).await;

@@ -1,10 +1,7 @@
 //! A registry of many agents, written through the real storage: a node starts with it,
 //! and another is brought up by a snapshot of it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{AgentRecord, Limits, Principal, Row, State};
 use chancery_credential::{Grant, KeyThumbprint, Revision, SpiffeId};
@@ -12,7 +9,7 @@ use chancery_storage::{DataDirectory, RowWrite};
 
 use super::cluster::{Cluster, LINEAGE, Machine, eventually};
 use crate::{
-    Compaction, MembershipChange, SnapshotProgress,
+    Clocks as _, Compaction, MembershipChange, SnapshotProgress, SystemClocks,
     codec::{AppliedRecord, encode_key, encode_row},
     published::Position,
     state_machine::{Loaded, applied_of, load},
@@ -104,9 +101,10 @@ async fn start_with(count: usize, compaction: Compaction) -> (Cluster, Duration)
     cluster.stop(1).await;
     let machine = &cluster.machines[&1];
     tokio::task::block_in_place(|| fill(machine, count));
-    let began = Instant::now();
+    let began = SystemClocks.boot();
     cluster.start(1).await;
-    (cluster, began.elapsed())
+    let took = SystemClocks.boot().since(began);
+    (cluster, took.unwrap_or_default())
 }
 
 /// It knows each by its key, and goes on from there.

@@ -67,7 +67,7 @@ const fn http_status(code: Code) -> StatusCode {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::caller::Refusal;

@@ -32,6 +32,13 @@ struct Node {
     agent: SpiffeId,
 }
 
+/// One that takes records.
+fn recorder() -> Arc<Recorder> {
+    let recorder = Recorder::new(1, ROOM, NOW.boot);
+    recorder.begin();
+    Arc::new(recorder)
+}
+
 impl Node {
     fn new() -> Self {
         let mut story = Story::born();
@@ -58,7 +65,7 @@ impl Node {
             view: story.view.clone(),
             directory: story.directory.clone(),
             signer,
-            records: Arc::new(Recorder::new(1, ROOM, NOW.boot)),
+            records: recorder(),
             rates: Rates::new(NOW),
             clock: NOW,
         };

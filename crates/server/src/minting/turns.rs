@@ -176,8 +176,7 @@ mod tests {
         }
         assert_eq!(turns.0.lock().free, at_once, "every turn came back");
         assert!(turns.0.lock().waiting.is_empty());
-        let order = order.lock().clone();
-        order
+        order.lock().clone()
     }
 
     /// Of a flood, only those are served first that had a turn already, and one more.

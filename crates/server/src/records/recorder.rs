@@ -38,6 +38,9 @@ pub(crate) enum Unrecorded {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     lanes: Box<[Lane]>,
+    /// There is a segment of this process: a gap of what it could not write can be
+    /// told of.
+    begun: AtomicBool,
     closed: AtomicBool,
     /// What was handed over before this moment of CLOCK_BOOTTIME is in the file,
     /// nanoseconds.
@@ -52,6 +55,7 @@ impl Recorder {
         let each = waiting.div_ceil(threads);
         Self {
             lanes: (0..threads).map(|_| Lane::with_room_for(each)).collect(),
+            begun: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             written_up_to: AtomicU64::new(now.0),
             writer: OnceLock::new(),
@@ -70,6 +74,9 @@ impl Recorder {
         let _giving = own.enter();
         if self.closed.load(Ordering::SeqCst) {
             return Err(Unrecorded::Closed);
+        }
+        if !self.has_begun() {
+            return Err(Unrecorded::Full);
         }
         // The others are asked only when its own is full, and refused is only what
         // finds all of them full.
@@ -95,7 +102,18 @@ impl Recorder {
     /// Whether a record would find no room now: to be asked before a signature is
     /// made for nothing. The other lanes are looked at only when its own is full.
     pub(crate) fn is_full(&self) -> bool {
-        self.own().is_none_or(Lane::is_full) && self.lanes.iter().all(Lane::is_full)
+        !self.has_begun()
+            || (self.own().is_none_or(Lane::is_full) && self.lanes.iter().all(Lane::is_full))
+    }
+
+    /// Takes records from here on. Not before the first segment of this process is on
+    /// the disk: what it took before a crash would be missing, and nothing would say so.
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// The lane of this thread.

@@ -310,6 +310,7 @@ impl<D: Disk> Writer<D> {
         let file = self.disk.create(self.next.number, &bytes)?;
         let length = bytes.len() as u64;
         self.segment = Some(Segment::new(file, &beginning.header, chain, length));
+        self.recorder.begin();
         self.counted.1 = 0;
         self.marked_ms = now_ms;
         self.synced = Instant::now();

@@ -136,8 +136,9 @@ fn not_proposed(error: &ProposeError) -> Status {
             format!("whether the command was committed is not known: {error}"),
             "send it again with the same request id",
         ),
+        // This node's fault and not the caller's, who is heard through any other.
         ProposeError::Refused(_) => refuse(
-            Code::FailedPrecondition,
+            Code::Unavailable,
             "NODE_NOT_ADMITTED",
             error.to_string(),
             "ask another node; an operator has to look at this one",
