@@ -54,7 +54,7 @@ impl Story {
         let load = Load::begin(&cluster).await;
         let mut narrator = Narrator::default();
         narrator.say("# One node, born");
-        narrator.members(&cluster);
+        narrator.members(&cluster, &[0]).await;
         narrator.refused(&cluster, &["node", "remove", "1"]);
         Self {
             cluster,
@@ -71,7 +71,7 @@ impl Story {
         self.narrator.say(&format!(
             "> chancery node add --request n{number}/request.json"
         ));
-        self.narrator.members(&self.cluster);
+        self.narrator.members(&self.cluster, &self.serving).await;
         self.cluster.nodes[position].start();
         // It need not be waited for: the command waits.
         self.narrator
@@ -79,7 +79,7 @@ impl Story {
         self.cluster.serving(position).await;
         self.serving.push(position);
         self.load.serve(&self.cluster, &self.serving);
-        self.narrator.members(&self.cluster);
+        self.narrator.members(&self.cluster, &self.serving).await;
     }
 
     /// Another voter in the place of `old`.
@@ -159,7 +159,7 @@ impl Story {
         let position = number - 1;
         self.serving.retain(|serving| *serving != position);
         self.load.serve(&self.cluster, &self.serving);
-        self.narrator.members(&self.cluster);
+        self.narrator.members(&self.cluster, &self.serving).await;
         let node = RefCell::new(&mut self.cluster.nodes[position]);
         let code = until("the removed node had ended", || async {
             node.borrow_mut().ended()

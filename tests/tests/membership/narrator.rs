@@ -44,9 +44,12 @@ impl Narrator {
         }
     }
 
-    /// Who sits where, as the cluster says.
-    pub fn members(&mut self, cluster: &Cluster) {
-        let nodes = json(&cluster.path(), &with_profile(&["node", "list"]));
+    /// Who sits where, as the leader says, who is the first to know.
+    pub async fn members(&mut self, cluster: &Cluster, serving: &[usize]) {
+        let leader = cluster.leader(serving).await;
+        let endpoint = cluster.nodes[leader].api();
+        let list = ["node", "list", "--endpoint", &endpoint];
+        let nodes = json(&cluster.path(), &with_profile(&list));
         let mut line = String::from(" ");
         for standing in ["voter", "learner", "removed"] {
             let numbers: Vec<String> = nodes
