@@ -221,6 +221,7 @@ async fn the_nodes_read_the_same_for_people_and_for_programs() {
         ("standing", "/standing"),
         ("leader", "/leader"),
         ("fresh", "/fresh"),
+        ("behind", "/behind"),
         ("issuer", "/issuer"),
         ("epoch", "/epoch"),
         ("agents", "/agents"),

@@ -62,6 +62,7 @@ impl TokenService for Tokens {
             certificate: certificate(&message.certificate_sha256)?,
         };
         self.0.at_least(&message.min_revision).await?;
+        // Handed on at once: judging may wait for a proof, and it is the order that counts.
         drop(self.0.turns.take(Holder::of(&caller.identity)).await);
         let judgement = self
             .0

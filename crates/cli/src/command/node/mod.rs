@@ -58,6 +58,10 @@ pub enum NodeCommand {
     /// addresses. A node that was removed for good does not come back: make a new one of its machine.
     Readmit(readmit::ReadmitArgs),
     /// Ask each node how it is
+    ///
+    /// A node that joins, or comes back after a long time, shows how many entries it is
+    /// behind, and how far the snapshot has come that brings it up. One that has no
+    /// state yet knows no caller: the leader says it for it.
     Status(status::StatusArgs),
     /// List the nodes that were admitted
     List(list::ListArgs),
