@@ -136,8 +136,10 @@ fn not_proposed(error: &ProposeError) -> Status {
             format!("whether the command was committed is not known: {error}"),
             "send it again with the same request id",
         ),
+        // Of this node, which was removed or revoked, and of no other: nothing was
+        // changed, and a client tries the next.
         ProposeError::Refused(_) => refuse(
-            Code::FailedPrecondition,
+            Code::Unavailable,
             "NODE_NOT_ADMITTED",
             error.to_string(),
             "ask another node; an operator has to look at this one",
