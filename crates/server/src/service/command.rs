@@ -136,7 +136,8 @@ fn not_proposed(error: &ProposeError) -> Status {
             format!("whether the command was committed is not known: {error}"),
             "send it again with the same request id",
         ),
-        // This node's fault and not the caller's, who is heard through any other.
+        // Of this node, which was removed or revoked, and of no other: nothing was
+        // changed, and a client tries the next.
         ProposeError::Refused(_) => refuse(
             Code::Unavailable,
             "NODE_NOT_ADMITTED",

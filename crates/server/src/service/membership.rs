@@ -33,9 +33,12 @@ impl Desk {
         seat: Seat,
     ) -> Result<NodeNumber, Status> {
         let Asked { caller, meta, what } = asked;
-        if let MembershipChange::Promote(node) = change {
+        if let MembershipChange::Promote(node)
+        | MembershipChange::Demote(node)
+        | MembershipChange::Transfer(Some(node)) = change
+        {
             // Or else a node that never votes would be waited for until it catches up.
-            self.may_vote(node)?;
+            self.may_sit(node, seat)?;
         }
         let foreseen = self.may_change(change, what).await?;
         let node = match (foreseen, change) {
@@ -116,9 +119,15 @@ impl Desk {
         record.ok_or_else(|| rejected(&Rejection::new(Reason::NodeUnknown, node)))
     }
 
-    fn may_vote(&self, node: NodeNumber) -> Result<(), Status> {
-        if self.node_record(node)?.check_only {
-            return Err(rejected(&Rejection::new(Reason::CheckOnlyVoter, node)));
+    /// What the command would be refused for, whatever the membership is.
+    fn may_sit(&self, node: NodeNumber, seat: Seat) -> Result<(), Status> {
+        let record = self.node_record(node)?;
+        let refused = |reason| Err(rejected(&Rejection::new(reason, node)));
+        if record.removed_at.is_some() {
+            return refused(Reason::NodeRemoved);
+        }
+        if record.check_only && seat != Seat::Learner {
+            return refused(Reason::CheckOnlyVoter);
         }
         Ok(())
     }

@@ -64,7 +64,9 @@ pub(super) async fn promote(
             Err(failure) if failure.reason == CATCHING_UP => failure,
             Err(failure) => return Err(failure),
         };
-        let what = failure.message.clone();
+        // `the node was not promoted: node 4 is 1234 entries behind, …`
+        let what = failure.message.split_once(": ");
+        let what = what.map_or(&*failure.message, |(_, why)| why).to_owned();
         let given_up = || {
             failure.next(
                 "see with `chancery node status` that it runs; the same command waits on, or give \

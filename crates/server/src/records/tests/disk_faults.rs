@@ -92,6 +92,7 @@ fn a_full_disk_drops_records_and_counts_each() {
     let (desk, faults) = (desk(), Faults::none());
     let records = node_on(&desk, &faults);
     let recorder = records.recorder().clone();
+    until("its first segment was begun", || !recorder.is_full());
     faults.room.store(1_000, Ordering::SeqCst);
     let mut minted = 0_u64;
     for _ in 0..10 * WAITING {

@@ -66,7 +66,7 @@ impl Desk {
         threads: usize,
         issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
     ) -> Records {
-        start(
+        let records = start(
             self.path(),
             &self.limits,
             threads,
@@ -74,7 +74,11 @@ impl Desk {
             issuers_of,
             (),
         )
-        .unwrap()
+        .unwrap();
+        until("its first segment was begun", || {
+            !records.recorder().is_full()
+        });
+        records
     }
 
     fn verify(&self) -> Report {
