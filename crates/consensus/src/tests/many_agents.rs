@@ -130,10 +130,10 @@ async fn a_node_starts_with_all_the_agents_that_it_had() {
     cluster.end().await;
 }
 
-/// The figure of the README: `cargo test --workspace million_agents -- --ignored
+/// By itself, with its figure: `cargo test --workspace million_agents -- --ignored
 /// --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes a gigabyte; its figure is in the README"]
+#[ignore = "writes a gigabyte"]
 async fn a_node_starts_with_a_million_agents_in_less_than_a_minute() {
     const AGENTS: usize = 1_000_000;
     let (cluster, took) = start_with(AGENTS, Compaction::default()).await;
