@@ -8,9 +8,9 @@
 //!                                            verify, find ◄──┘  (here, or of a copy)
 //! ```
 //!
-//! - [`format`]: what stands in the files, written and read in one place;
-//! - [`Recorder`]: the hand-over; a token leaves after its record was handed over;
-//! - [`writer`], [`recover`]: what is written, and what a start finds and says;
+//! - `format`: what stands in the files, written and read in one place;
+//! - `Recorder`: the hand-over; a token leaves after its record was handed over;
+//! - `writer`, `recover`: what is written, and what a start finds and says;
 //! - [`verify()`], [`find()`]: for auditors, over files alone.
 
 mod disk;
