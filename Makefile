@@ -30,7 +30,7 @@ demo: build ## Three nodes: mint, kill the leader under load, mint on, revoke, s
 three-nodes: build ## Three nodes on loopback to try things with, until Ctrl-C
 	@deploy/three-nodes.sh "$$CARGO_TARGET_DIR/debug/chancery"
 
-test: build interop ## Every test: models, real clusters under faults, interop (5 minutes once built)
+test: build interop ## Every test: models, real clusters under faults, interop (8 minutes once built)
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory loom
 
