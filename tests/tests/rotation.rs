@@ -20,6 +20,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use chancery_authority::KEPT_EPOCHS;
 use chancery_client::{Client, v1};
 use chancery_tests::{
     agent::{AUDIENCE, Agent, wanted},
@@ -361,8 +362,9 @@ async fn tokens_verify_until_they_end_while_keys_rotate_and_leaders_die() {
     );
     assert_eq!(ended, minted, "each was followed to its end");
     assert!(valid > minted, "most were found valid at both ends");
-    // Those of the epochs that are unexpired at once, one a node, and one a restart.
-    let bound = 3 * 11 + restarts;
+    // Those of the epochs that the keeper lets live at once, one a node, and one a
+    // restart.
+    let bound = 3 * KEPT_EPOCHS as u64 + restarts;
     let most = Counts::of(&counts.most_keys);
     assert!(
         most <= bound,
