@@ -13,6 +13,9 @@ use crate::{
 };
 
 const WAITING: u64 = 1_024;
+/// Enough for all that can be owed: a batch that was taken and not written, which has
+/// a mebibyte at most, and what waits behind it.
+const ROOM_FOR_ALL: u64 = 4 << 20;
 
 fn node_on(desk: &Desk, faults: &Arc<Faults>) -> Records {
     let disk = FaultyDisk {
@@ -136,7 +139,7 @@ fn a_segment_that_cannot_be_begun_is_begun_later() {
     assert_eq!(minted, 0);
     until("the node was behind", || is_behind(&records));
     for _ in 0..3 {
-        faults.room.store(150_000, Ordering::SeqCst);
+        faults.room.store(ROOM_FOR_ALL, Ordering::SeqCst);
         until("there was room again", || !recorder.is_full());
         faults.room.store(0, Ordering::SeqCst);
         minted += mint_until_refused(&recorder);
