@@ -11,6 +11,7 @@
 //! ```
 //!
 //! - [`serve`] with a [`Config`]: run a node.
+//! - [`forbid_dumps`]: before that, in the process that will.
 //! - [`serve_drawing`]: the same, with seeds of signing keys that the caller drew.
 //! - [`admission`]: how a node comes to be one.
 //! - [`caller`], [`listener`], [`tls`]: the edge.
@@ -22,6 +23,7 @@ pub mod admission;
 pub mod caller;
 mod clock;
 mod config;
+mod hardening;
 mod issuance;
 mod jwks;
 mod keeper;
@@ -39,6 +41,7 @@ mod story;
 pub mod tls;
 
 pub use config::{Config, ConfigError};
+pub use hardening::{HardeningError, forbid_dumps};
 pub use issuance::DrawSeed;
 pub use metrics::MetricsError;
 pub use node::{ServeError, serve, serve_drawing};

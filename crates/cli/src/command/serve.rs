@@ -60,7 +60,17 @@ impl LogArgs {
     }
 }
 
+/// Before anything that could hold a key: a process that can be dumped must hold
+/// none.
+pub fn harden() -> Result<(), Failure> {
+    chancery_server::forbid_dumps().map_err(|error| {
+        Failure::refused(error)
+            .next("allow these two calls where this runs: a filter of system calls forbids them")
+    })
+}
+
 pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
+    harden()?;
     args.log.start()?;
     serve(load(&args.config)?).await
 }
