@@ -17,6 +17,7 @@ mod key_files;
 mod order;
 mod output;
 mod plain;
+mod plain_log;
 mod profile;
 mod read;
 mod secret_input;
