@@ -1,6 +1,7 @@
 //! The commands: one file, or folder, a group.
 
 mod agent;
+mod completions;
 mod dev;
 mod epoch;
 mod init;
@@ -65,6 +66,8 @@ pub enum Command {
     Watch(watch::WatchArgs),
     /// Show who the cluster takes you for
     Whoami(whoami::WhoAmIArgs),
+    /// Print what a shell completes command lines with
+    Completions(completions::CompletionsArgs),
 }
 
 impl Command {
@@ -86,6 +89,7 @@ impl Command {
             Self::Epoch(command) => command.run(output).await,
             Self::Watch(args) => watch::run(args, output).await,
             Self::Whoami(args) => whoami::run(args, output).await,
+            Self::Completions(args) => completions::run(args),
         }
     }
 }
