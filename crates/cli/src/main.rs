@@ -13,6 +13,9 @@
 mod cluster;
 mod command;
 mod failure;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod fuzz_targets;
 mod key_files;
 mod order;
 mod output;

@@ -30,6 +30,16 @@ mod consumer;
 mod error;
 mod events;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod log_store;
 mod membership;
 mod never_serialised;

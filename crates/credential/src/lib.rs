@@ -28,6 +28,16 @@ mod claims;
 mod consistency;
 mod decode;
 mod encode;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod grant;
 mod json;
 mod jwk;

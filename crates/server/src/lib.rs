@@ -23,6 +23,16 @@ pub mod admission;
 pub mod caller;
 mod clock;
 mod config;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod hardening;
 mod issuance;
 mod jwks;

@@ -1,6 +1,6 @@
 //! The commands: one file, or folder, a group.
 
-mod agent;
+pub(crate) mod agent;
 mod completions;
 mod dev;
 mod epoch;
@@ -12,7 +12,7 @@ mod owner;
 mod principal;
 mod serve;
 mod service;
-mod token;
+pub(crate) mod token;
 mod verb;
 mod watch;
 mod whoami;

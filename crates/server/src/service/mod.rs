@@ -10,11 +10,21 @@ mod agents;
 mod cluster;
 mod command;
 mod consistency;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub(crate) mod fuzz_targets;
 mod keys;
 mod parse;
 mod principals;
 mod revocation;
 mod snapshots;
+mod token_facts;
 mod tokens;
 mod verdict;
 mod watch;

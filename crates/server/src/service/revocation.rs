@@ -3,18 +3,14 @@
 use std::{pin::Pin, sync::Arc};
 
 use chancery_authority::{Answer, Command};
-use chancery_credential::{
-    Claims, GrantSetName, OwnerName, Revision, SpiffeId, Subject, TokenId, UnverifiedToken,
-    Verified,
-};
-use chancery_revocation::Facts;
+use chancery_credential::{Claims, Subject, UnverifiedToken, Verified};
 use chancery_wire::v1::{
     self, check_request, revocation_service_server::RevocationService, revoke_request,
 };
 use futures::Stream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, parse, split, verdict::Judgement, watch};
+use super::{Desk, parse, split, token_facts::TokenFacts, verdict::Judgement, watch};
 use crate::caller::{Caller, refuse};
 
 /// A check says no more than whether.
@@ -137,29 +133,8 @@ impl Revocations {
     }
 
     async fn check_facts(&self, message: &v1::TokenFacts) -> Result<Checked, Status> {
-        let agents: Vec<SpiffeId> = parse::list("facts.agents", &message.agents)?;
-        let Some((subject, actors)) = agents.split_first() else {
-            return Err(parse::invalid(
-                "facts.agents",
-                "it is empty: `sub` comes first",
-            ));
-        };
-        let owners: Vec<OwnerName> = parse::list("facts.owners", &message.owners)?;
-        let grant_sets: Vec<GrantSetName> = parse::list("facts.grant_sets", &message.grant_sets)?;
-        let ancestors: Vec<TokenId> = parse::list("facts.ancestors", &message.ancestors)?;
-        let facts = Facts {
-            key_id: parse::field("facts.key_id", &message.key_id)?,
-            token_id: parse::field("facts.token_id", &message.token_id)?,
-            revision: Revision(message.revision),
-            subject,
-            actors,
-            owners: &owners,
-            grant_sets: &grant_sets,
-            ancestors: &ancestors,
-            issued_at: message.issued_at,
-            expires_at: message.expires_at,
-        };
-        self.0.judge_facts(&facts).await
+        let facts = TokenFacts::read(message)?;
+        self.0.judge_facts(&facts.facts()).await
     }
 
     fn checked(&self, judgement: Checked) -> v1::CheckResponse {

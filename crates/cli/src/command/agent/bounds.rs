@@ -109,7 +109,7 @@ impl FromStr for Ending {
 /// A grant in one argument. Neither an audience nor a scope has a space in it;
 /// a scope that is called `bearer` or begins with `ttl=` cannot be given so.
 #[derive(Debug, Clone)]
-struct Grant(v1::Grant);
+pub struct Grant(pub v1::Grant);
 
 impl FromStr for Grant {
     type Err = String;

@@ -1,6 +1,6 @@
 //! `chancery agent`: who may mint what, and on whose account.
 
-mod bounds;
+pub(crate) mod bounds;
 mod change;
 mod read;
 mod view;

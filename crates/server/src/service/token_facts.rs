@@ -1,0 +1,62 @@
+//! The facts of a token as a message, read.
+
+use chancery_credential::{GrantSetName, KeyId, OwnerName, Revision, SpiffeId, TokenId};
+use chancery_revocation::Facts;
+use chancery_wire::v1;
+use tonic::Status;
+
+use super::parse;
+
+/// All the facts that revocation depends on.
+#[derive(Debug)]
+pub(super) struct TokenFacts {
+    key_id: KeyId,
+    token_id: TokenId,
+    revision: Revision,
+    subject: SpiffeId,
+    actors: Vec<SpiffeId>,
+    owners: Vec<OwnerName>,
+    grant_sets: Vec<GrantSetName>,
+    ancestors: Vec<TokenId>,
+    issued_at: u64,
+    expires_at: u64,
+}
+
+impl TokenFacts {
+    pub(super) fn read(message: &v1::TokenFacts) -> Result<Self, Status> {
+        let mut agents = parse::list("facts.agents", &message.agents)?.into_iter();
+        let Some(subject) = agents.next() else {
+            return Err(parse::invalid(
+                "facts.agents",
+                "it is empty: `sub` comes first",
+            ));
+        };
+        Ok(Self {
+            key_id: parse::field("facts.key_id", &message.key_id)?,
+            token_id: parse::field("facts.token_id", &message.token_id)?,
+            revision: Revision(message.revision),
+            subject,
+            actors: agents.collect(),
+            owners: parse::list("facts.owners", &message.owners)?,
+            grant_sets: parse::list("facts.grant_sets", &message.grant_sets)?,
+            ancestors: parse::list("facts.ancestors", &message.ancestors)?,
+            issued_at: message.issued_at,
+            expires_at: message.expires_at,
+        })
+    }
+
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts {
+            key_id: self.key_id,
+            token_id: self.token_id,
+            revision: self.revision,
+            subject: &self.subject,
+            actors: &self.actors,
+            owners: &self.owners,
+            grant_sets: &self.grant_sets,
+            ancestors: &self.ancestors,
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
