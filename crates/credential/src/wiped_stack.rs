@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 /// More than twice as much stack as any work below uses, which a test measures.
-const DEPTH: usize = 24 << 10;
+const DEPTH: usize = 16 << 10;
 /// How far below its caller the work begins, so that the frame of what overwrites
 /// it, saved registers and alignment included, ends above it.
 const STEP: usize = 256;
@@ -40,14 +40,14 @@ fn below<T>(work: impl FnOnce() -> T) -> T {
 mod tests {
     use std::{fs::File, os::unix::fs::FileExt};
 
-    use sha2::{Digest as _, Sha512};
-
     use super::*;
     use crate::signing_key::SigningKey;
 
     /// Below anything that a test's own frames reach.
     const LOOKED_AT: usize = 256 << 10;
     const PAINT: u8 = 0xa5;
+    /// How far below its caller work begins: what reads the stack afterwards lies above.
+    const WELL: usize = 4 << 10;
 
     /// Runs `work` over a painted stack on a thread of its own, and gives the stack
     /// below it as it was left, lowest address first.
@@ -56,7 +56,7 @@ mod tests {
             let thread = std::thread::Builder::new().stack_size(2 << 20);
             let thread = thread.spawn_scoped(scope, || {
                 paint();
-                below(work);
+                well_below(work);
                 stack_below_here()
             });
             thread.unwrap().join().unwrap()
@@ -69,6 +69,14 @@ mod tests {
         black_box(&paint);
     }
 
+    #[inline(never)]
+    fn well_below(work: impl FnOnce()) {
+        let room = [0_u8; WELL];
+        black_box(&room);
+        below(work);
+        black_box(&room);
+    }
+
     /// Read through the kernel: to read what no variable holds is nothing that the
     /// language knows.
     #[inline(never)]
@@ -76,8 +84,8 @@ mod tests {
         let memory = File::open("/proc/self/mem").unwrap();
         let mut here = [0_u8; 8];
         let top = std::ptr::from_mut(&mut here).addr();
-        // What is read must not be written over by reading it: the buffer is on the
-        // heap, and the frames of `read` lie at the top, where nothing is judged.
+        // What is read is not written over by reading it: the buffer is on the heap, and
+        // the frames of `read` lie above the work.
         let mut stack = vec![0; LOOKED_AT - (16 << 10)];
         let bottom = top - stack.len();
         memory.read_exact_at(&mut stack, bottom as u64).unwrap();
@@ -87,80 +95,65 @@ mod tests {
 
     fn touched(stack: &[u8]) -> usize {
         let untouched = stack.iter().take_while(|byte| **byte == PAINT).count();
-        stack.len() - untouched
+        (stack.len() - untouched).saturating_sub(WELL)
     }
 
-    fn seed() -> [u8; 32] {
-        Sha512::digest("a seed that stands nowhere else")[..32]
-            .try_into()
-            .unwrap()
+    /// How many bytes, where work can have been, say anything at all. Above it stand the
+    /// frames that lead to it, below it where the wiping returned to.
+    fn left_over(stack: &[u8]) -> usize {
+        let top = stack.len() - WELL - 2 * STEP;
+        let judged = &stack[top - DEPTH / 2..top];
+        let says_nothing = |byte: &&u8| **byte == PAINT || **byte == 0;
+        judged.len() - judged.iter().filter(says_nothing).count()
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::from_seed(&[7; 32])
     }
 
     #[test]
     fn the_stack_that_signing_uses_is_less_than_half_of_what_is_wiped() {
-        let key = SigningKey::from_seed(&seed());
+        let key = key();
         let message = vec![7_u8; 8192];
         let signing = touched(&left_by(|| {
             black_box(key.sign_unwiped(&message));
         }));
         let making = touched(&left_by(|| {
-            let mut bytes = Box::new([seed(), [0; 32]]);
+            let mut bytes = [[7; 32], [0; 32]];
             black_box(SigningKey::expand_unwiped(&mut bytes));
         }));
-        assert!(signing > 1024, "the measure measures: {signing}");
         for used in [signing, making] {
+            assert!(used > 1024, "the measure measures: {used}");
             assert!(used < DEPTH / 2, "{used} of {DEPTH} bytes");
         }
     }
 
-    /// Each 8 bytes of what the key is made of, in either order of a word.
-    fn parts() -> Vec<[u8; 8]> {
-        let expanded = Sha512::digest(seed());
-        let scalar_and_prefix = [&expanded[1..31], &expanded[32..64]];
-        let mut parts: Vec<[u8; 8]> = [&seed()[..], scalar_and_prefix[0], scalar_and_prefix[1]]
-            .iter()
-            .flat_map(|secret| secret.windows(8))
-            .map(|part| part.try_into().unwrap())
-            .collect();
-        for part in parts.clone() {
-            parts.push(u64::from_le_bytes(part).to_be_bytes());
-        }
-        parts
-    }
-
-    fn holds(stack: &[u8], parts: &[[u8; 8]]) -> bool {
-        stack.windows(8).any(|bytes| {
-            let bytes: [u8; 8] = bytes.try_into().unwrap();
-            parts.contains(&bytes)
-        })
-    }
-
     #[test]
-    fn signing_leaves_nothing_of_the_key_on_the_stack() {
-        let parts = parts();
-        let key = SigningKey::from_seed(&seed());
-        let unwiped = left_by(|| {
+    fn signing_leaves_nothing_on_the_stack() {
+        let key = key();
+        let unwiped = left_over(&left_by(|| {
             black_box(key.sign_unwiped(b"a message"));
-        });
-        assert!(holds(&unwiped, &parts), "the search finds what is left");
+        }));
+        assert!(unwiped > 256, "the measure measures: {unwiped}");
         let wiped = left_by(|| {
             black_box(key.sign(b"a message"));
         });
-        assert!(!holds(&wiped, &parts));
+        assert_eq!(left_over(&wiped), 0);
     }
 
     #[test]
-    fn making_a_key_leaves_nothing_of_it_on_the_stack() {
-        let parts = parts();
-        let drawn = seed();
+    fn making_a_key_leaves_nothing_on_the_stack() {
+        let unwiped = left_over(&left_by(|| {
+            let mut bytes = [[7; 32], [0; 32]];
+            black_box(SigningKey::expand_unwiped(&mut bytes));
+        }));
+        assert!(unwiped > 256, "the measure measures: {unwiped}");
         let wiped = left_by(|| {
-            let memory = Box::new([[0; 32]; 2]);
-            let draw = |seed: &mut [u8; 32]| {
-                seed.copy_from_slice(&drawn);
-                Ok::<(), ()>(())
-            };
-            drop(black_box(SigningKey::draw(Box::new(memory), draw)));
+            black_box(with_wiped_stack(|| {
+                let mut bytes = [[7; 32], [0; 32]];
+                SigningKey::expand_unwiped(&mut bytes)
+            }));
         });
-        assert!(!holds(&wiped, &parts));
+        assert_eq!(left_over(&wiped), 0);
     }
 }
