@@ -69,7 +69,7 @@ async fn what_others_wrote_stays_text_on_the_terminal_of_who_reads_it() {
     asked(&register);
 
     for read in [
-        &["agent", "show", &agent][..],
+        &["agent", "get", &agent][..],
         &["agent", "list"],
         &["owner", "list"],
         &["whoami"],
@@ -83,7 +83,7 @@ async fn what_others_wrote_stays_text_on_the_terminal_of_who_reads_it() {
         );
     }
     // Programs get the very text.
-    let shown = json(&home, &[&["agent", "show", &agent][..], &operator].concat());
+    let shown = json(&home, &[&["agent", "get", &agent][..], &operator].concat());
     assert!(
         shown.to_string().contains(&value!(HOSTILE).to_string()),
         "{shown}"
@@ -92,10 +92,10 @@ async fn what_others_wrote_stays_text_on_the_terminal_of_who_reads_it() {
     // What is refused names what was asked for.
     let nobody = format!("spiffe://{TRUST_DOMAIN}/{HOSTILE}");
     for wrong in [
-        &["agent", "show", &nobody][..],
+        &["agent", "get", &nobody][..],
         &["suspend", "owner", HOSTILE, "--reason", "a test"],
         &["epoch", "show", "--min-revision", HOSTILE],
-        &["agent", "show", HOSTILE],
+        &["agent", "get", HOSTILE],
     ] {
         for output in both_forms(&home, &[wrong, &operator].concat()) {
             assert!(!output.status.success(), "{wrong:?}");
