@@ -109,24 +109,24 @@ fn every_message_between_peers_is_in_the_corpus() {
     let (position, voted_for) = (codec::raft::log_id(&log_id()), codec::raft::vote(&vote()));
     let append = pb::AppendRequest {
         from: 1,
-        vote: Some(voted_for.clone()),
-        prev_log_id: Some(position.clone()),
+        vote: Some(voted_for),
+        prev_log_id: Some(position),
         entries: entries(&stamped).iter().map(codec::raft::entry).collect(),
         leader_commit: None,
     };
     message("append", "ok-entries", append.encode_to_vec());
     let matching = pb::append_response::Outcome::Matching(pb::Matching {
-        log_id: Some(position.clone()),
+        log_id: Some(position),
     });
     let appended = [
         ("ok-matching", matching),
         (
             "ok-conflict",
-            pb::append_response::Outcome::Conflict(position.clone()),
+            pb::append_response::Outcome::Conflict(position),
         ),
         (
             "ok-higher",
-            pb::append_response::Outcome::HigherVote(voted_for.clone()),
+            pb::append_response::Outcome::HigherVote(voted_for),
         ),
     ];
     for (name, outcome) in appended {
@@ -137,13 +137,13 @@ fn every_message_between_peers_is_in_the_corpus() {
     }
     let request = pb::VoteRequest {
         from: 2,
-        vote: Some(voted_for.clone()),
-        last_log_id: Some(position.clone()),
+        vote: Some(voted_for),
+        last_log_id: Some(position),
         leadership_transfer: true,
     };
     message("vote_request", "ok-transfer", request.encode_to_vec());
     let response = pb::VoteResponse {
-        vote: Some(voted_for.clone()),
+        vote: Some(voted_for),
         granted: true,
         last_log_id: None,
     };
