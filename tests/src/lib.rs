@@ -3,7 +3,8 @@
 //!
 //! It reaches into no process: everything goes through the command line, the
 //! public API and the files that an operator sees. The one thing that it chooses,
-//! for a node inside the test's own process, is the entropy of its signing keys.
+//! for a node inside the test's own process or in `serve-given-seeds`, is the entropy
+//! of its signing keys.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +21,7 @@ pub mod http;
 pub mod https;
 pub mod inside;
 pub mod jwks;
+pub mod memory;
 pub mod method;
 pub mod node;
 pub mod peer;

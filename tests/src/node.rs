@@ -154,6 +154,29 @@ impl Node {
         self.running = Some(Running::Process(child));
     }
 
+    /// Starts another program in its place, with `arguments` after the
+    /// configuration and something to read.
+    ///
+    /// # Panics
+    /// When it runs already.
+    pub fn start_as(&mut self, program: &Path, arguments: &[&str], stdin: impl Into<Stdio>) {
+        assert!(self.running.is_none(), "{} runs already", self.name);
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
+        let child = Command::new(program)
+            .arg(self.configuration())
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.running = Some(Running::Process(child));
+    }
+
     /// Starts it inside this process. One such node at a time: metrics belong to
     /// the process.
     ///

@@ -45,6 +45,7 @@ const IMPURE: &[&str] = &[
     "chrono",
     "time",
     "rustix",
+    "memmap2",
     "mio",
 ];
 

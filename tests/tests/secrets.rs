@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{PipeReader, PipeWriter, Read, Write},
+    io::{ErrorKind, PipeReader, PipeWriter, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -119,7 +119,8 @@ impl Held {
 
 /// Environment and command line of a `chancery` that runs, as everybody on the
 /// machine, or everybody of the same user, can read them. For a moment after its
-/// birth it shows its parent's or none: that is waited out.
+/// birth it shows its parent's or none: that is waited out. A node's environment is
+/// root's alone to read: who may not shows that nobody else may.
 fn shown_by(pid: u32, arguments: &[&str]) -> Vec<u8> {
     let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let parents = fs::read("/proc/self/cmdline").unwrap();
@@ -129,8 +130,13 @@ fn shown_by(pid: u32, arguments: &[&str]) -> Vec<u8> {
         expected.push(0);
     }
     loop {
-        let (mut shown, environment) = (read("cmdline"), read("environ"));
-        if shown.is_empty() || shown == parents || environment.is_empty() {
+        let mut shown = read("cmdline");
+        let environment = fs::read(format!("/proc/{pid}/environ"));
+        let hidden = environment
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        let environment = environment.unwrap_or_default();
+        if shown.is_empty() || shown == parents || (environment.is_empty() && !hidden) {
             let stat = String::from_utf8(read("stat")).unwrap();
             let runs = stat
                 .rsplit_once(") ")

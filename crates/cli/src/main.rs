@@ -13,10 +13,14 @@
 mod cluster;
 mod command;
 mod failure;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod fuzz_targets;
 mod key_files;
 mod order;
 mod output;
 mod plain;
+mod plain_log;
 mod profile;
 mod read;
 mod secret_input;

@@ -116,10 +116,10 @@ impl Order {
 
 /// `<milliseconds since 1970>-<32 hex digits>`.
 #[derive(Debug, Clone)]
-struct RequestId(v1::RequestId);
+pub struct RequestId(v1::RequestId);
 
 impl RequestId {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         format!("{}-{}", self.0.time_ms, hex::encode(&self.0.random))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     failure::Failure,
-    plain::{plain, plain_json},
+    plain::{plain, plain_json, plain_lines},
 };
 
 /// How to show it.
@@ -97,7 +97,7 @@ impl Output {
     /// Says something to people that programs have no use for.
     pub fn note(self, text: &str) {
         if !self.is_json() {
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", plain_lines(text));
         }
     }
 }
@@ -157,7 +157,7 @@ fn cell(value: &Value) -> String {
             let cells: Vec<_> = members
                 .iter()
                 .filter(|(_, member)| !is_nothing(member))
-                .map(|(name, member)| format!("{name}={}", cell(member)))
+                .map(|(name, member)| format!("{}={}", plain(name), cell(member)))
                 .collect();
             cells.join(" ")
         }
@@ -190,5 +190,9 @@ mod tests {
             "audience=x scopes=r"
         );
         assert_eq!(cell(&json!("\u{1b}[31mred")), "\\u{1b}[31mred");
+        assert_eq!(
+            cell(&json!({ "\u{1b}[31mred": ["\u{202e}"] })),
+            "\\u{1b}[31mred=\\u{202e}"
+        );
     }
 }

@@ -22,6 +22,13 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// The same, with the text's own line breaks kept: for what we say in several
+/// lines, with a path or a name in it.
+pub fn plain_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(plain).collect();
+    lines.join("\n")
+}
+
 /// The same for JSON, where such characters can only stand within strings: there
 /// they have an escape of their own, so no program notices.
 pub fn plain_json(json: &str) -> String {
@@ -61,6 +68,7 @@ mod tests {
         assert_eq!(plain("ok\nchancery: done"), "ok chancery: done");
         assert_eq!(plain("\u{9b}31m"), "\\u{9b}31m");
         assert_eq!(plain("gnp\u{202e}exe"), "gnp\\u{202e}exe");
+        assert_eq!(plain_lines("next:\n  a\u{1b}c"), "next:\n  a\\u{1b}c");
     }
 
     #[test]

@@ -48,13 +48,18 @@ impl Profile {
     }
 
     fn read(file: &Path) -> Result<Self, Failure> {
-        toml::from_str(&read(file)?).map_err(|error| {
+        Self::parse(&read(file)?).map_err(|error| {
             Failure::local(format_args!(
                 "`{}` is no client profile: {error}",
                 file.display()
             ))
             .next("mend it, or have `chancery init` make another")
         })
+    }
+
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
     }
 
     /// Adds a node to the end of the list, unless it stands there.
@@ -93,7 +98,8 @@ impl Profile {
         Ok(())
     }
 
-    fn text(&self) -> Result<String, Failure> {
+    /// The file's text.
+    pub fn text(&self) -> Result<String, Failure> {
         toml::to_string(self).map_err(Failure::local)
     }
 }

@@ -56,14 +56,18 @@ pub enum Expiry {
 }
 
 impl Expiry {
-    /// Seconds since the Unix epoch.
+    /// Seconds since the Unix epoch; never 0, which would mean never.
     pub fn seconds(self, now: SystemTime) -> u64 {
         let at = match self {
-            Self::At(at) => at,
-            Self::In(span) => now + span,
+            Self::At(at) => Some(at),
+            Self::In(span) => now.checked_add(span),
+        };
+        let Some(at) = at else {
+            return u64::MAX;
         };
         at.duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs())
+            .max(1)
     }
 }
 
@@ -182,6 +186,10 @@ mod tests {
             60
         );
         assert!("tomorrow".parse::<Expiry>().is_err());
+        let beyond = "300000000000y".parse::<Expiry>().unwrap();
+        assert_eq!(beyond.seconds(now), u64::MAX);
+        let at_once = "1970-01-01T00:00:00Z".parse::<Expiry>().unwrap();
+        assert_eq!(at_once.seconds(now), 1, "and not never");
         assert_eq!(instant(60).unwrap(), "1970-01-01T00:01:00Z");
         assert_eq!(instant(u64::MAX).unwrap(), u64::MAX.to_string());
     }

@@ -27,6 +27,16 @@ mod command;
 mod connection;
 mod endpoints;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod identity;
 mod lane;
 #[cfg(test)]

@@ -34,6 +34,16 @@ mod error;
 mod events;
 mod foresight;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod history;
 mod log_store;
 mod membership;

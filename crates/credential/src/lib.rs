@@ -17,7 +17,7 @@
 //! - ids: [`SpiffeId`], [`TokenId`], [`OwnerName`], [`Subject`], the numbers;
 //! - place in the log: [`Revision`], [`Lineage`], [`ConsistencyToken`];
 //! - what may be asked for: [`Scopes`], [`Audience`], [`Grant`] and its patterns;
-//! - keys: [`SigningKey`], [`Ed25519PublicKey`], [`PeerSigningKey`], [`Jwks`];
+//! - keys: [`SigningKey`] in its [`KeyMemory`], [`Ed25519PublicKey`], [`PeerSigningKey`], [`Jwks`];
 //! - the artefact: [`Claims`], [`UnverifiedToken`], [`Verified`].
 
 #![forbid(unsafe_code)]
@@ -28,9 +28,20 @@ mod claims;
 mod consistency;
 mod decode;
 mod encode;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod grant;
 mod json;
 mod jwk;
+mod key_memory;
 mod malformed;
 mod name;
 mod number;
@@ -46,6 +57,7 @@ mod thumbprint;
 mod token;
 mod token_id;
 mod verified;
+mod wiped_stack;
 
 pub use audience::{Audience, AudienceError, AudiencePattern};
 pub use base64url::EncodingError;
@@ -53,6 +65,7 @@ pub use claims::{Claims, MAX_ACTORS, MAX_ANCESTORS, MAX_GRANT_SETS, MAX_OWNERS};
 pub use consistency::{ConsistencyToken, Lineage, Revision};
 pub use grant::Grant;
 pub use jwk::{Jwk, Jwks};
+pub use key_memory::{KeyBytes, KeyMemory};
 pub use malformed::{Defect, Malformed, Part};
 pub use name::{GrantSetName, NameError, OwnerName, PrincipalName};
 pub use number::{EpochNumber, IssuerNumber, NodeNumber};

@@ -110,6 +110,10 @@ impl Ed25519PublicKey {
         Self { key, id }
     }
 
+    pub(crate) fn verifying_key(&self) -> &ed25519_dalek::VerifyingKey {
+        &self.key
+    }
+
     /// The 32 bytes of RFC 8032 §5.1.5.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

@@ -2,38 +2,87 @@
 
 use std::fmt;
 
-use ed25519_dalek::Signer as _;
+use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use sha2::{Digest as _, Sha512};
+use zeroize::Zeroize as _;
 
 use crate::claims::Claims;
 use crate::encode;
+use crate::key_memory::{KeyBytes, KeyMemory};
 use crate::malformed::Malformed;
 use crate::public_key::Ed25519PublicKey;
 use crate::statement;
+use crate::wiped_stack::with_wiped_stack;
 
-/// An issuer's private key. It lives in this memory only: it cannot be copied,
-/// printed or written anywhere, and is wiped when dropped.
+/// An issuer's private key. It lies in one place only, the memory that it was made
+/// in: it cannot be copied, printed or written anywhere, leaves nothing on the stack
+/// of who signs with it, and is wiped when dropped.
 pub struct SigningKey {
-    /// Boxed, so that moving the owner leaves no copy behind.
-    key: Box<ed25519_dalek::SigningKey>,
+    kept: Kept,
     public: Ed25519PublicKey,
     /// `base64url(header).`, the same for every token of this key.
     header: Box<[u8]>,
 }
 
+/// Wipes the memory when it is dropped, a key in it or not.
+struct Kept(Box<dyn KeyMemory>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.write().zeroize();
+    }
+}
+
 impl SigningKey {
-    /// Makes the key of a seed: 32 bytes from a secure source, used for nothing
-    /// else. The caller holds it in `zeroize::Zeroizing`; it comes by reference, so
-    /// that to pass it on copies nothing.
-    #[must_use]
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
-        let public = Ed25519PublicKey::of(key.verifying_key());
+    /// Makes the key of a seed that `draw` writes, from a secure source, right to
+    /// where the key will lie. The seed is overwritten with what is derived from it.
+    ///
+    /// # Errors
+    ///
+    /// What `draw` failed with.
+    pub fn draw<E>(
+        memory: Box<dyn KeyMemory>,
+        draw: impl FnOnce(&mut [u8; 32]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut kept = Kept(memory);
+        let key = with_wiped_stack(|| {
+            let [seed, _] = kept.0.write();
+            draw(seed)?;
+            Ok(Self::expand_unwiped(kept.0.write()))
+        })?;
+        let public = Ed25519PublicKey::of(key);
         let header = encode::header(public.key_id()).into_boxed_slice();
-        Self {
-            key,
+        Ok(Self {
+            kept,
             public,
             header,
+        })
+    }
+
+    /// Makes the key of a known seed, on the heap: for tests, and for keys that
+    /// guard nothing.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let written = Self::draw(Box::new(Box::new(KeyBytes::default())), |room| {
+            room.copy_from_slice(seed);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match written {
+            Ok(key) => key,
+            Err(impossible) => match impossible {},
         }
+    }
+
+    /// Puts what is derived from the seed in the place of it, and gives the public
+    /// half. Leaves traces on the stack.
+    pub(crate) fn expand_unwiped(bytes: &mut KeyBytes) -> VerifyingKey {
+        let [seed, _] = &*bytes;
+        let mut expanded: [u8; 64] = Sha512::digest(seed).into();
+        bytes.as_flattened_mut().copy_from_slice(&expanded);
+        let public = VerifyingKey::from(&ExpandedSecretKey::from_bytes(&expanded));
+        expanded.zeroize();
+        public
     }
 
     /// The public half.
@@ -72,7 +121,17 @@ impl SigningKey {
     }
 
     fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
-        self.key.sign(bytes).to_bytes()
+        with_wiped_stack(|| self.sign_unwiped(bytes))
+    }
+
+    /// RFC 8032 §5.1.6. Leaves traces on the stack.
+    pub(crate) fn sign_unwiped(&self, bytes: &[u8]) -> [u8; 64] {
+        let mut expanded = [0; 64];
+        expanded.copy_from_slice(self.kept.0.read().as_flattened());
+        let key = ExpandedSecretKey::from_bytes(&expanded);
+        let signature = raw_sign::<Sha512>(&key, bytes, self.public.verifying_key());
+        expanded.zeroize();
+        signature.to_bytes()
     }
 }
 
@@ -85,6 +144,8 @@ impl fmt::Debug for SigningKey {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::base64url;
 
@@ -209,13 +270,62 @@ mod tests {
         assert_eq!(format!("{key:#?}"), "SigningKey(..)");
     }
 
-    #[test]
-    fn private_keys_are_wiped_when_dropped() {
-        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
-        wiped(&*rfc_key().key);
-        fn peer(key: &p256::ecdsa::SigningKey) {
-            wiped(key);
+    /// Memory that shows what is left in it when it goes.
+    struct Watched {
+        bytes: KeyBytes,
+        left: Arc<Mutex<Vec<KeyBytes>>>,
+    }
+
+    impl KeyMemory for Watched {
+        fn read(&self) -> &KeyBytes {
+            &self.bytes
         }
-        let _ = peer;
+
+        fn write(&mut self) -> &mut KeyBytes {
+            &mut self.bytes
+        }
+    }
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            self.left.lock().unwrap().push(self.bytes);
+        }
+    }
+
+    #[test]
+    fn a_key_is_wiped_when_it_is_dropped_and_when_it_never_came_to_be() {
+        let left = Arc::new(Mutex::new(Vec::new()));
+        let memory = || Watched {
+            bytes: [[1; 32]; 2],
+            left: left.clone(),
+        };
+        let key = SigningKey::draw(Box::new(memory()), |seed| {
+            seed.copy_from_slice(&base64url::parse_array::<32>(SEED).unwrap());
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        assert_eq!(key.public(), rfc_key().public());
+        assert_ne!(*key.kept.0.read(), KeyBytes::default());
+        drop(key);
+        let failed = SigningKey::draw(Box::new(memory()), |seed| {
+            seed.fill(9);
+            Err("no entropy")
+        });
+        assert_eq!(failed.err(), Some("no entropy"));
+        assert_eq!(*left.lock().unwrap(), [KeyBytes::default(); 2]);
+    }
+
+    #[test]
+    fn the_seed_is_gone_once_the_key_is_made() {
+        let seed: [u8; 32] = base64url::parse_array(SEED).unwrap();
+        let key = rfc_key();
+        let [scalar, prefix] = key.kept.0.read();
+        assert!(*scalar != seed && *prefix != seed);
+    }
+
+    #[test]
+    fn peer_keys_are_wiped_when_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<p256::ecdsa::SigningKey>();
     }
 }

@@ -11,6 +11,7 @@
 //! ```
 //!
 //! - [`serve`] with a [`Config`]: run a node.
+//! - [`forbid_dumps`]: before that, in the process that will.
 //! - [`serve_drawing`]: the same, with seeds of signing keys that the caller drew.
 //! - [`admission`]: how a node comes to be one.
 //! - [`caller`], [`listener`], [`tls`]: the edge.
@@ -23,6 +24,17 @@ pub mod admission;
 pub mod caller;
 mod clock;
 mod config;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
+mod hardening;
 mod issuance;
 mod jwks;
 mod keeper;
@@ -44,6 +56,7 @@ mod story;
 pub mod tls;
 
 pub use config::{Config, ConfigError};
+pub use hardening::{HardeningError, forbid_dumps};
 pub use issuance::DrawSeed;
 pub use metrics::MetricsError;
 pub use node::{ServeError, serve, serve_drawing};

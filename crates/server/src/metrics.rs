@@ -35,6 +35,10 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
         "chancery_tokens_beyond_total",
         "Tokens judged whose revision no proof reached: forged, or of another cluster."
     );
+    describe_counter!(
+        "chancery_signing_keys_exposed_total",
+        "Signing keys made in memory that the system would not protect wholly: see the log."
+    );
     describe_edge();
     describe_records();
     describe_log();

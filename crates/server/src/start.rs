@@ -10,7 +10,6 @@ use chancery_consensus::{
 };
 use tokio::runtime::Runtime;
 use tracing::info;
-use zeroize::Zeroizing;
 
 use crate::{
     admission::InstalledNode, clock::SystemClock, config::Config, issuance::DrawSeed,
@@ -44,13 +43,9 @@ pub(crate) fn draw_process() -> Result<u64, ServeError> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// Seeds of signing keys, wiped when the key is made of them.
+/// Seeds of signing keys.
 pub(crate) fn seeds() -> DrawSeed {
-    Box::new(|| {
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut())?;
-        Ok(seed)
-    })
+    Box::new(|seed| Ok(getrandom::fill(seed)?))
 }
 
 /// Opens the node's databases and takes part in the cluster, on Raft's own

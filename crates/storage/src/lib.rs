@@ -24,6 +24,16 @@ mod directory;
 mod durable;
 mod error;
 mod failure;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod fuzz_targets;
 mod log;
 mod marker;
 mod options;

@@ -34,6 +34,10 @@ pub(crate) enum Phase {
 impl Marker {
     /// Writes the marker durably.
     pub(crate) fn write(&self, directory: &Path, phase: Phase) -> Result<()> {
+        durable::replace_file(&directory.join(FILE), &KIND.seal(&self.content(phase)))
+    }
+
+    pub(crate) fn content(&self, phase: Phase) -> Vec<u8> {
         let mut content = Vec::with_capacity(33);
         content.push(match phase {
             Phase::Creating => 0,
@@ -42,7 +46,7 @@ impl Marker {
         content.extend_from_slice(&self.cluster);
         content.extend_from_slice(&self.node.to_be_bytes());
         content.extend_from_slice(&self.incarnation.to_be_bytes());
-        durable::replace_file(&directory.join(FILE), &KIND.seal(&content))
+        content
     }
 
     /// The marker of a directory, `None` where there is none.
@@ -88,7 +92,7 @@ impl Marker {
     }
 }
 
-fn parse(content: &[u8]) -> Option<(Marker, Phase)> {
+pub(crate) fn parse(content: &[u8]) -> Option<(Marker, Phase)> {
     let (phase, rest) = content.split_first()?;
     let (cluster, rest) = rest.split_first_chunk::<16>()?;
     let (node, rest) = rest.split_first_chunk::<8>()?;

@@ -140,13 +140,20 @@ impl Rows {
 }
 
 pub(crate) fn parse(database: &Database, key: &[u8], value: Box<[u8]>) -> Result<Row> {
+    let (table, key) =
+        parse_key(key).ok_or_else(|| Error::corrupt(database.path(), "a row's key is not one"))?;
+    Ok(Row {
+        table,
+        key: Bytes::copy_from_slice(key),
+        value: Bytes::from(value),
+    })
+}
+
+/// The table and the key within it.
+pub(crate) fn parse_key(key: &[u8]) -> Option<(u8, &[u8])> {
     match key {
-        [KEPT, table, key @ ..] => Ok(Row {
-            table: *table,
-            key: Bytes::copy_from_slice(key),
-            value: Bytes::from(value),
-        }),
-        _ => Err(Error::corrupt(database.path(), "a row's key is not one")),
+        [KEPT, table, key @ ..] => Some((*table, key)),
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@
 mod dev;
 mod exit_codes;
 mod health;
+mod hostile_text;
 mod private_files;
 mod reading;
 mod renewal;

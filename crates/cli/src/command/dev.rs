@@ -44,6 +44,7 @@ pub struct DevArgs {
 }
 
 pub async fn run(args: &DevArgs, output: Output) -> Result<(), Failure> {
+    serve::harden()?;
     args.log.start()?;
     let place = Place::of(args.dir.as_deref())?;
     if !place.node().join(ADMISSION_FILE).exists() {

@@ -1,6 +1,7 @@
 //! The commands: one file, or folder, a group.
 
-mod agent;
+pub(crate) mod agent;
+mod completions;
 mod dev;
 mod epoch;
 mod grant_set;
@@ -15,7 +16,7 @@ mod records;
 mod serve;
 mod service;
 mod settings;
-mod token;
+pub(crate) mod token;
 mod verb;
 mod watch;
 mod whoami;
@@ -80,6 +81,8 @@ pub enum Command {
     Watch(watch::WatchArgs),
     /// Show who the cluster takes you for
     Whoami(whoami::WhoAmIArgs),
+    /// Print what a shell completes command lines with
+    Completions(completions::CompletionsArgs),
 }
 
 impl Command {
@@ -105,6 +108,7 @@ impl Command {
             Self::Records(command) => command.run(output),
             Self::Watch(args) => watch::run(args, output).await,
             Self::Whoami(args) => whoami::run(args, output).await,
+            Self::Completions(args) => completions::run(args),
         }
     }
 }

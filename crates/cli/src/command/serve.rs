@@ -7,7 +7,10 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::{Failure, Kind};
+use crate::{
+    failure::{Failure, Kind},
+    plain_log::PlainLog,
+};
 
 /// Arguments of `serve`.
 #[derive(Debug, Clone, Args)]
@@ -49,18 +52,33 @@ impl LogArgs {
     pub fn start(&self) -> Result<(), Failure> {
         let filter = EnvFilter::try_new(&self.log)
             .map_err(|error| Failure::usage(format_args!("--log `{}`: {error}", self.log)))?;
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+        let builder = tracing_subscriber::fmt().with_env_filter(filter);
         match self.log_format {
-            LogFormat::Text => builder.with_ansi(false).try_init(),
-            LogFormat::Json => builder.json().flatten_event(true).try_init(),
+            LogFormat::Text => builder
+                .with_ansi(false)
+                .with_writer(|| PlainLog::text(std::io::stderr()))
+                .try_init(),
+            LogFormat::Json => builder
+                .json()
+                .flatten_event(true)
+                .with_writer(|| PlainLog::json(std::io::stderr()))
+                .try_init(),
         }
         .map_err(Failure::local)
     }
 }
 
+/// Before anything that could hold a key: a process that can be dumped must hold
+/// none.
+pub fn harden() -> Result<(), Failure> {
+    chancery_server::forbid_dumps().map_err(|error| {
+        Failure::refused(error)
+            .next("allow these two calls where this runs: a filter of system calls forbids them")
+    })
+}
+
 pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
+    harden()?;
     args.log.start()?;
     serve(load(&args.config)?).await
 }

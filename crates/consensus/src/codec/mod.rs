@@ -19,7 +19,7 @@ mod round_trips;
 mod row;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod samples;
+pub(crate) mod samples;
 mod scalar;
 mod settings;
 mod spec;

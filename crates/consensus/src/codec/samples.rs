@@ -286,7 +286,7 @@ fn open_issuer() -> impl Strategy<Value = OpenIssuer> {
 }
 
 /// One strategy for each command, in the order of [`command_kind`].
-pub(super) fn commands() -> Vec<BoxedStrategy<Command>> {
+pub(crate) fn commands() -> Vec<BoxedStrategy<Command>> {
     vec![
         birth().prop_map(Command::Birth).boxed(),
         Just(Command::Tick).boxed(),
@@ -403,7 +403,7 @@ fn request_id() -> impl Strategy<Value = RequestId> {
     (any::<u64>(), any::<[u8; 16]>()).prop_map(|(time_ms, random)| RequestId { time_ms, random })
 }
 
-pub(super) fn meta() -> impl Strategy<Value = Meta> {
+pub(crate) fn meta() -> impl Strategy<Value = Meta> {
     let who = (actor(), option::of(thumbprint()), node_number(), revision());
     (who, text(), request_id(), any::<[u8; 32]>()).prop_map(
         |((actor, key, via, authorised_at), reason, request, digest)| Meta {
@@ -418,7 +418,7 @@ pub(super) fn meta() -> impl Strategy<Value = Meta> {
     )
 }
 
-pub(super) fn stamped() -> impl Strategy<Value = Stamped> {
+pub(crate) fn stamped() -> impl Strategy<Value = Stamped> {
     (command(), meta(), any::<u64>(), any::<[u8; 32]>()).prop_map(
         |(command, meta, time_ms, entropy)| {
             let stamp = Stamp { time_ms, entropy };
@@ -431,7 +431,7 @@ pub(super) fn stamped() -> impl Strategy<Value = Stamped> {
     )
 }
 
-pub(super) fn verdict() -> impl Strategy<Value = Result<Answer, Rejection>> {
+pub(crate) fn verdict() -> impl Strategy<Value = Result<Answer, Rejection>> {
     let reason = prop::sample::select(Reason::ALL);
     prop_oneof![
         Just(Ok(Answer::Nothing)),
@@ -617,7 +617,7 @@ fn principals() -> Vec<BoxedStrategy<Row>> {
 }
 
 /// One strategy for each kind of row, in the order of the tables.
-pub(super) fn rows() -> Vec<BoxedStrategy<Row>> {
+pub(crate) fn rows() -> Vec<BoxedStrategy<Row>> {
     let request = (
         actor(),
         request_id(),

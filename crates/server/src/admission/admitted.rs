@@ -85,7 +85,7 @@ impl Admission {
         Self::parse(&path.display().to_string(), &files::read(path)?)
     }
 
-    fn parse(origin: &str, text: &str) -> Result<Self, AdmissionError> {
+    pub(super) fn parse(origin: &str, text: &str) -> Result<Self, AdmissionError> {
         let file: AdmissionFile = document::parse(origin, text)?;
         Self::try_from(file)
             .map_err(|why| AdmissionError::malformed(origin, AdmissionFile::NAME, why))
@@ -103,7 +103,7 @@ impl Admission {
         files::replace_public(path, self.text()?.as_bytes())
     }
 
-    fn text(&self) -> Result<String, AdmissionError> {
+    pub(super) fn text(&self) -> Result<String, AdmissionError> {
         document::write(&AdmissionFile::from(self))
     }
 

@@ -293,3 +293,35 @@ fn a_node_does_not_start_with_keys_that_were_exchanged() {
         "{refused}"
     );
 }
+
+#[test]
+fn both_files_are_in_the_corpus_of_their_parsers() {
+    let story = Story::begin();
+    let (_, _, request) = story.node("node-1");
+    let text = request.text().unwrap();
+    chancery_fuzzing::keep("node_request", "ok-of-node-1", text.as_bytes());
+    let first = story.admit(&request, 1);
+    chancery_fuzzing::keep(
+        "admission",
+        "ok-of-the-first",
+        first.text().unwrap().as_bytes(),
+    );
+    let mut second = story.admit(&request, 2);
+    second.birth = None;
+    second.peers = vec![AdmittedPeer {
+        number: NodeNumber(1),
+        name: "node-1".to_owned(),
+        peer_address: "127.0.0.1:7412".to_owned(),
+        api_address: API.to_owned(),
+        public_key: request.peer_key().clone(),
+    }];
+    chancery_fuzzing::keep(
+        "admission",
+        "ok-of-the-second",
+        second.text().unwrap().as_bytes(),
+    );
+    let pem = spki_pem(request.server_key().spki());
+    chancery_fuzzing::keep("public_key_pem", "ok-public-key", pem.as_bytes());
+    let certificate = story.root.certificate_pem();
+    chancery_fuzzing::keep("public_key_pem", "ok-certificate", certificate.as_bytes());
+}

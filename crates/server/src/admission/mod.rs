@@ -19,6 +19,15 @@ mod birth;
 mod document;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub(crate) mod fuzz_targets;
 mod installed;
 #[cfg(test)]
 mod joining_tests;

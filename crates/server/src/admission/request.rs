@@ -119,15 +119,18 @@ impl NodeRequest {
     /// # Errors
     /// [`AdmissionError::Exists`] and [`AdmissionError::Write`].
     pub fn write_new(&self, path: &Path) -> Result<(), AdmissionError> {
-        let file = RequestFile {
+        files::write_new_public(path, self.text()?.as_bytes())
+    }
+
+    pub(super) fn text(&self) -> Result<String, AdmissionError> {
+        document::write(&RequestFile {
             name: self.name.to_string(),
             api_address: self.api_address.clone(),
             peer_address: self.peer_address.clone(),
             peer_public_key: public_key_pem(&self.peer_key),
             server_public_key: public_key_pem(&self.server_key),
             proof: self.proof.clone(),
-        };
-        files::write_new_public(path, document::write(&file)?.as_bytes())
+        })
     }
 
     /// What the node wants to be called.

@@ -22,7 +22,7 @@ pub(super) fn of(headers: &HeaderMap) -> Duration {
 
 /// `TimeoutValue TimeoutUnit` of the gRPC HTTP/2 protocol: at most 8 digits and
 /// one of `H M S m u n`.
-fn parse(text: &str) -> Option<Duration> {
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -24,6 +24,15 @@ mod body;
 mod bounds;
 mod callers;
 mod deadline;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub(crate) mod fuzz_targets;
 mod http_refusal;
 mod identity;
 mod judge;

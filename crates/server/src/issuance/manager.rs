@@ -1,6 +1,6 @@
 //! Opens, follows, retires: the life of this process's issuers.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use chancery_authority::{
     Actor, Answer, Command, Event, IssuerStanding, NodeRecord, OpenIssuer, RequestId,
@@ -9,11 +9,14 @@ use chancery_authority::{
 use chancery_consensus::{Consensus, Events, Missed, Outcome, Proposal, Step};
 use chancery_credential::{EpochNumber, IssuerNumber, PeerSigningKey, SigningKey};
 use chancery_revocation::{BootTime, Change, Clock};
+use metrics::counter;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use zeroize::Zeroizing;
 
-use super::signer::{ActiveIssuer, Signer};
+use super::{
+    locked_page::LockedPage,
+    signer::{ActiveIssuer, Signer},
+};
 use crate::clock::SystemClock;
 
 /// How long one proposal is waited for.
@@ -21,9 +24,10 @@ const PROPOSAL_WAIT: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// Draws the 32 bytes that one signing key is made of (RFC 8032 §5.1.5). Entropy
-/// is an argument: who chooses it knows every key, so a test can look for them.
-pub type DrawSeed = Box<dyn Fn() -> std::io::Result<Zeroizing<[u8; 32]>> + Send + Sync>;
+/// Draws the 32 bytes that one signing key is made of (RFC 8032 §5.1.5), right to
+/// where the key will lie, so that no copy is made. Entropy is an argument: who
+/// chooses it knows every key, so a test can look for them.
+pub type DrawSeed = Box<dyn Fn(&mut [u8; 32]) -> io::Result<()> + Send + Sync>;
 
 /// The task that keeps this process signing.
 pub(crate) struct IssuerManager {
@@ -220,12 +224,10 @@ impl IssuerManager {
     }
 
     async fn open(&self, epoch: EpochNumber) -> Result<ActiveIssuer, Failed> {
-        let seed = (self.draw_seed)().map_err(|error| {
-            warn!(%error, "no entropy for a signing key");
+        let key = self.make_key().map_err(|error| {
+            warn!(%error, "the system gave no memory or no entropy for a signing key");
             Failed::Unavailable
         })?;
-        let key = SigningKey::from_seed(&seed);
-        drop(seed);
         let node = self.consensus.node();
         let former = self
             .consensus
@@ -265,6 +267,19 @@ impl IssuerManager {
                 }
             }
         }
+    }
+
+    /// A new key, in memory of its own. Memory that could not be locked is said and
+    /// counted: to sign matters more.
+    fn make_key(&self) -> io::Result<SigningKey> {
+        let (page, exposed) = LockedPage::new()?;
+        for exposed in &exposed {
+            warn!(error = %exposed.source, "a signing key's memory is not protected: {}", exposed.how);
+        }
+        if !exposed.is_empty() {
+            counter!("chancery_signing_keys_exposed_total").increment(1);
+        }
+        SigningKey::draw(Box::new(page), |seed| (self.draw_seed)(seed))
     }
 
     /// Signs with `issuer` from now on; the former key is wiped, then retired.

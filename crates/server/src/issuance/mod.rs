@@ -1,4 +1,4 @@
-//! The signing keys of this process: made in its memory, opened by command,
+//! The signing keys of this process: made in locked memory, opened by command,
 //! wiped when they retire.
 //!
 //! ```text
@@ -8,6 +8,7 @@
 //! drain       ─► wipe ─► retire
 //! ```
 
+mod locked_page;
 mod manager;
 mod signer;
 

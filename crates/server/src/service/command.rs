@@ -74,7 +74,7 @@ impl Desk {
     }
 }
 
-fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Status> {
+pub(super) fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Status> {
     let Some(wire) = wire else {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| {
@@ -101,7 +101,7 @@ fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Status> {
     })
 }
 
-fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
+pub(super) fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
     let Some(wanted) = wire.wait_at_most else {
         return Ok(DEFAULT_WAIT);
     };

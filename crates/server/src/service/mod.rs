@@ -15,6 +15,15 @@ mod consistency;
 mod facts;
 mod grant_sets;
 mod history;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub(crate) mod fuzz_targets;
 mod keys;
 mod membership;
 mod parse;

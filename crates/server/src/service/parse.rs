@@ -60,7 +60,7 @@ pub(super) fn public_keys(name: &str, keys: &[Vec<u8>]) -> Result<Vec<KeyThumbpr
         .collect()
 }
 
-fn public_key(der: &[u8]) -> Result<KeyThumbprint, String> {
+pub(super) fn public_key(der: &[u8]) -> Result<KeyThumbprint, String> {
     use x509_parser::prelude::FromDer;
     if der.len() > MAX_SPKI_BYTES {
         return Err(format!(

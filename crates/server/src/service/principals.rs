@@ -215,7 +215,7 @@ fn take_page<T>(entries: impl Iterator<Item = (String, T)>, size: usize) -> (Vec
     (page, String::new())
 }
 
-fn roles(wire: &[i32]) -> Result<Roles, Status> {
+pub(super) fn roles(wire: &[i32]) -> Result<Roles, Status> {
     wire.iter()
         .map(|role| match v1::Role::try_from(*role) {
             Ok(v1::Role::Registrar) => Ok(Role::Registrar),
@@ -229,7 +229,7 @@ fn roles(wire: &[i32]) -> Result<Roles, Status> {
         .collect()
 }
 
-const fn wire_role(role: Role) -> v1::Role {
+pub(super) const fn wire_role(role: Role) -> v1::Role {
     match role {
         Role::Registrar => v1::Role::Registrar,
         Role::Responder => v1::Role::Responder,

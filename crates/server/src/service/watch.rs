@@ -282,7 +282,7 @@ pub(super) fn change(change: &Change) -> v1::ViewChange {
     v1::ViewChange { change: Some(wire) }
 }
 
-fn wire_subject(subject: &Subject) -> v1::Subject {
+pub(super) fn wire_subject(subject: &Subject) -> v1::Subject {
     use v1::subject::Subject as Wire;
     v1::Subject {
         subject: Some(match subject {

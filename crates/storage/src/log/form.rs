@@ -17,7 +17,7 @@ const COMMITTED: &[u8] = &[OWN, b'c'];
 const PURGED: &[u8] = &[OWN, b'p'];
 
 /// An entry's key sorts as its index.
-pub(super) fn entry_key(index: u64) -> Vec<u8> {
+pub(crate) fn entry_key(index: u64) -> Vec<u8> {
     let mut key = vec![KEPT];
     key.extend_from_slice(&index.to_be_bytes());
     key
@@ -30,10 +30,13 @@ pub(super) fn beyond_entries() -> Vec<u8> {
 
 /// The index of an entry's key.
 pub(super) fn entry_index(database: &Database, key: &[u8]) -> Result<u64> {
+    parse_entry_key(key).ok_or_else(|| Error::corrupt(database.path(), "an entry's key is not one"))
+}
+
+pub(crate) fn parse_entry_key(key: &[u8]) -> Option<u64> {
     key.strip_prefix(&[KEPT])
         .and_then(|index| index.try_into().ok())
         .map(u64::from_be_bytes)
-        .ok_or_else(|| Error::corrupt(database.path(), "an entry's key is not one"))
 }
 
 /// Adds a change to a batch. The order of changes is kept: RocksDB numbers the operations of a batch in theirs.

@@ -22,7 +22,7 @@ mod completion;
 #[cfg(test)]
 mod disks;
 mod flushed;
-mod form;
+pub(crate) mod form;
 mod ledger;
 mod mark;
 mod queue;

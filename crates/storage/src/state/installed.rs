@@ -11,12 +11,12 @@ const KIND: Kind = Kind {
 };
 
 /// The database of a number.
-pub(super) fn path(root: &Path, number: u64) -> PathBuf {
+pub(crate) fn path(root: &Path, number: u64) -> PathBuf {
     root.join(format!("{number:020}"))
 }
 
 /// The number in a database's name, if it has that form.
-pub(super) fn number(path: &Path) -> Option<u64> {
+pub(crate) fn number(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let plain = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| name.parse().ok()).flatten()

@@ -12,7 +12,7 @@
 //! must be synced through it: [`StateStore::sync`] answers through where it is.
 
 mod checkpoint;
-mod installed;
+pub(crate) mod installed;
 mod staged;
 mod store;
 
@@ -48,7 +48,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    fn to_value(&self) -> Vec<u8> {
+    pub(crate) fn to_value(&self) -> Vec<u8> {
         let mut value = self.index.to_be_bytes().to_vec();
         value.extend_from_slice(&self.meta);
         value
@@ -58,14 +58,17 @@ impl Applied {
         let Some(value) = database.get(APPLIED)? else {
             return Ok(None);
         };
-        let (index, meta) = value
-            .split_first_chunk::<8>()
-            .ok_or_else(|| Error::corrupt(database.path(), "the applied index is not one"))?;
-        let meta = Bytes::copy_from_slice(meta);
-        Ok(Some(Self {
+        Self::parse(&value)
+            .map(Some)
+            .ok_or_else(|| Error::corrupt(database.path(), "the applied index is not one"))
+    }
+
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        let (index, meta) = value.split_first_chunk::<8>()?;
+        Some(Self {
             index: u64::from_be_bytes(*index),
-            meta,
-        }))
+            meta: Bytes::copy_from_slice(meta),
+        })
     }
 }
 

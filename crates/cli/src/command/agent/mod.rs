@@ -1,8 +1,8 @@
 //! `chancery agent`: who may mint what, and on whose account.
 
-mod bounds;
+pub(crate) mod bounds;
 mod change;
-mod grant;
+pub(crate) mod grant;
 mod read;
 mod view;
 

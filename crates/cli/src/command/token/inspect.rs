@@ -26,7 +26,7 @@ pub struct InspectArgs {
 }
 
 #[derive(Serialize)]
-struct InspectView {
+pub struct InspectView {
     /// Always false: for programs that read no warnings.
     verified: bool,
     /// Whether a node would understand it at all.
@@ -66,7 +66,7 @@ pub fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
     output.record(&view, &COLUMNS)
 }
 
-fn inspect(token: &str) -> Result<InspectView, Failure> {
+pub fn inspect(token: &str) -> Result<InspectView, Failure> {
     let mut parts = token.split('.');
     let (Some(header), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())

@@ -1,6 +1,6 @@
 //! `chancery token`: mint, verify, inspect, revoke.
 
-mod inspect;
+pub(crate) mod inspect;
 mod mint;
 mod revoke;
 mod verify;
