@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo three-nodes test test-fast check fix interop loom
+.PHONY: help setup build demo three-nodes test test-fast check deny fix interop loom
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 # One C++ compiler process takes up to 1.2 GiB: cores, or memory, whichever ends first.
@@ -50,6 +50,10 @@ check: setup ## Format, lints, arrows, documentation; changes nothing
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@$(CARGO) test --workspace --test arrows
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+deny: ## Licences, sources, bans and advisories of what is in the tree (needs cargo-deny and the network)
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo install --locked cargo-deny" >&2; exit 1; }
+	@cargo deny check
 
 fix: ## Format, and apply what the lints suggest
 	@cargo fmt --all
