@@ -31,29 +31,8 @@ impl Agent {
     pub async fn register_for(cluster: &Cluster, path: &str, owner: &str) -> Self {
         add_owner(&cluster.operator(), owner).await;
         let agent = Self::unregistered(path, owner);
-        let spec = agent.spec();
-        let registered = register(&cluster.operator(), spec).await.unwrap();
-        let token = registered.committed.unwrap().consistency_token;
-        agent.is_known(cluster, &token).await;
+        register(&cluster.operator(), agent.spec()).await.unwrap();
         agent
-    }
-
-    /// Waits until each node that answers knows it: a node may be as old as F, and to an
-    /// agent that it does not know yet it says so for good.
-    async fn is_known(&self, cluster: &Cluster, min_revision: &str) {
-        for position in 0..cluster.nodes.len() {
-            let request = v1::GetRequest {
-                id: self.id.clone(),
-                min_revision: min_revision.to_owned(),
-            };
-            let _ = cluster
-                .operator_at(position)
-                .call(Idempotence::Repeatable, |channel| {
-                    let request = request.clone();
-                    async move { AgentServiceClient::new(channel).get(request).await }
-                })
-                .await;
-        }
     }
 
     /// An agent with a key that nobody knows.

@@ -3,10 +3,10 @@
 
 use std::str::FromStr;
 
-use chancery_client::{Client, Error, Idempotence, draw_request_id, v1};
+use chancery_client::{Attempt, Client, Error, Idempotence, draw_request_id, v1};
 use clap::Args;
 use serde::Serialize;
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status};
 
 use crate::{
     failure::{Failure, Kind},
@@ -83,7 +83,7 @@ impl Order {
     /// Sends the command, at any node, until it is answered.
     pub async fn send<T, F, Fut>(&self, client: &Client, attempt: F) -> Result<T, Failure>
     where
-        F: Fn(Channel) -> Fut,
+        F: Fn(Attempt) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         client

@@ -24,8 +24,8 @@ pub enum Idempotence {
 }
 
 /// Tries `call` on the preferred node, then on the others, until an answer is
-/// final or the deadline has passed. Each is told the node and its position; gives
-/// the position of the node that answered.
+/// final or the deadline has passed. Each is told the node, its position, and how many
+/// tries went before; gives the position of the node that answered.
 pub(crate) async fn call<T, F, Fut>(
     endpoints: &Endpoints,
     policy: RetryPolicy,
@@ -33,7 +33,7 @@ pub(crate) async fn call<T, F, Fut>(
     call: F,
 ) -> Result<(usize, T), Error>
 where
-    F: Fn(usize, &Node) -> Fut,
+    F: Fn(usize, &Node, u32) -> Fut,
     Fut: Future<Output = Result<Response<T>, Status>>,
 {
     let tries = Tries::default();
@@ -73,7 +73,7 @@ impl Tries {
         call: F,
     ) -> Result<(usize, T), Error>
     where
-        F: Fn(usize, &Node) -> Fut,
+        F: Fn(usize, &Node, u32) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let began = Instant::now();
@@ -87,7 +87,7 @@ impl Tries {
                 endpoints.counters.try_began(number);
                 // A deadline that cuts a try short must not report it as undone.
                 self.in_flight.store(true, Ordering::Relaxed);
-                let outcome = within(policy.try_timeout, call(position, node)).await;
+                let outcome = within(policy.try_timeout, call(position, node, number)).await;
                 self.in_flight.store(false, Ordering::Relaxed);
                 let status = match outcome {
                     Ok(response) => return Ok((position, response.into_inner())),

@@ -6,6 +6,7 @@ use chancery_wire::v1;
 use tonic::{Response, Status, transport::Channel};
 
 use crate::{
+    attempt::Attempt,
     call::{Idempotence, call},
     endpoints::{Endpoints, InvalidEndpoint, Node},
     error::Error,
@@ -99,7 +100,7 @@ impl Client {
     /// [`Error::Refused`] is final. A mint leaves nothing behind, so it is tried
     /// at every node until the deadline.
     pub async fn mint(&self, request: v1::MintRequest) -> Result<Minted, Error> {
-        let mint = |position, _: &Node| {
+        let mint = |position, _: &Node, _| {
             let (endpoints, request) = (self.endpoints.clone(), request.clone());
             async move {
                 let answer = endpoints.mint_at(position, request).await;
@@ -126,8 +127,8 @@ impl Client {
     /// # use chancery_client::{Client, Error, Idempotence, v1};
     /// # async fn f(client: &Client) -> Result<(), Error> {
     /// let status = client
-    ///     .call(Idempotence::Repeatable, |channel| async move {
-    ///         v1::cluster_service_client::ClusterServiceClient::new(channel)
+    ///     .call(Idempotence::Repeatable, |attempt| async move {
+    ///         v1::cluster_service_client::ClusterServiceClient::new(attempt)
     ///             .status(v1::StatusRequest::default())
     ///             .await
     ///     })
@@ -142,10 +143,11 @@ impl Client {
     /// [`Error::Unknown`] asks to be repeated.
     pub async fn call<T, F, Fut>(&self, idempotence: Idempotence, attempt: F) -> Result<T, Error>
     where
-        F: Fn(Channel) -> Fut,
+        F: Fn(Attempt) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let attempt = |_, node: &Node| attempt(node.channel.clone());
+        let attempt =
+            |_, node: &Node, previous| attempt(Attempt::after(previous, node.channel.clone()));
         call(&self.endpoints, self.retry, idempotence, attempt)
             .await
             .map(|(_, answer)| answer)

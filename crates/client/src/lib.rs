@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod call;
 mod client;
 mod command;
@@ -49,6 +50,7 @@ mod shared_stream;
 mod statistics;
 mod token_source;
 
+pub use attempt::Attempt;
 pub use call::Idempotence;
 pub use client::{Client, Config, Minted};
 pub use command::{draw_request_id, meta};

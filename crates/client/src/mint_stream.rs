@@ -41,7 +41,7 @@ impl MintStream {
             endpoints,
             retry,
             Idempotence::Repeatable,
-            |_, node: &Node| {
+            |_, node: &Node, _| {
                 let channel = node.channel.clone();
                 async move {
                     let (requests, receiver) = mpsc::channel(WINDOW);

@@ -51,6 +51,7 @@ impl Consensus {
             authorised_at: Revision(0),
             reason: "birth".into(),
             request,
+            retried: false,
         };
         Ok(self.propose(proposal, within).await?)
     }

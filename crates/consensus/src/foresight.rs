@@ -5,6 +5,9 @@
 //!  command ─► decided before? ────────────────────────► its first outcome
 //!                 │ no
 //!                 ▼
+//!             sent before? ────────────────── yes ──► the log
+//!                 │ no
+//!                 ▼
 //!             rejected, as the state is here? ── no ──► the log
 //!                 │ yes
 //!                 ▼
@@ -85,14 +88,16 @@ impl Foresight {
     }
 
     /// The outcome of a command that would change nothing; `None` when the log has
-    /// to tell.
-    pub(crate) async fn outcome(&self, stamped: &Stamped) -> Option<Outcome> {
+    /// to tell: of one that was sent before, so that no leader carries out a copy of it
+    /// after its sender was told no.
+    pub(crate) async fn outcome(&self, stamped: &Stamped, retried: bool) -> Option<Outcome> {
         let doubtful = match self.published.state.read().foresee(stamped) {
             Foreseen::Decided { revision, outcome } => return Some(decided(revision, outcome)),
             Foreseen::Rejected { .. } => true,
             Foreseen::Open => self.told.lock().of(stamped).is_some(),
         };
         if !doubtful
+            || retried
             || self.is_in_flight(stamped)
             || self.prover.next_proof(PROOF_WAIT).await.is_err()
             || self.is_in_flight(stamped)

@@ -20,6 +20,9 @@ pub struct Proposal {
     pub reason: String,
     /// The same for each attempt at the same request.
     pub request: RequestId,
+    /// Whether an earlier attempt may still be on its way. Its outcome is then
+    /// remembered by all nodes, a rejection too.
+    pub retried: bool,
 }
 
 /// What became of a command: it was carried out and stands in the log, or it was

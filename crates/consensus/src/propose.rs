@@ -37,6 +37,8 @@ pub(crate) struct Forwarded {
     pub(crate) from: NodeNumber,
     pub(crate) command: Command,
     pub(crate) meta: Meta,
+    /// Whether its caller sent it before.
+    pub(crate) retried: bool,
 }
 
 /// One attempt that was not the last word.
@@ -73,6 +75,7 @@ impl Proposer {
             authorised_at,
             reason,
             request,
+            retried,
         } = proposal;
         let digest = codec::command_digest(&command);
         let meta = Meta {
@@ -85,7 +88,7 @@ impl Proposer {
             digest,
         };
         check_size(&command, &meta)?;
-        let attempts = self.attempts(&command, &meta, within);
+        let attempts = self.attempts(&command, &meta, retried, within);
         let outcome = self.timed(within, attempts).await?;
         let applied = self.published.reach(outcome.revision, within).await;
         if !applied {
@@ -107,13 +110,17 @@ impl Proposer {
             from,
             command,
             mut meta,
+            retried,
         } = forwarded;
         self.may_forward(from)?;
         check_forwarded_actor(from, &meta.actor)?;
         self.check_own_affair(from, &command, &meta.actor)?;
         meta.via = from;
         check_size(&command, &meta)?;
-        match self.timed(within, self.append(&command, &meta)).await {
+        match self
+            .timed(within, self.append(&command, &meta, retried))
+            .await
+        {
             Ok(outcome) => Ok(outcome),
             Err(Attempt::Failed(error)) => Err(error),
             Err(Attempt::Again(reason)) => {
@@ -184,14 +191,17 @@ impl Proposer {
         &self,
         command: &Command,
         meta: &Meta,
+        retried: bool,
         within: Duration,
     ) -> Result<Outcome, ProposeError> {
         let mut reason = "no leader is known".to_owned();
         let mut waiting = std::pin::pin!(tokio::time::sleep(within));
         loop {
             let attempt = match leader_of(&self.raft) {
-                Some(leader) if leader == self.own => Some(self.append(command, meta).await),
-                Some(leader) => Some(self.forward(leader, command, meta, within).await),
+                Some(leader) if leader == self.own => {
+                    Some(self.append(command, meta, retried).await)
+                }
+                Some(leader) => Some(self.forward(leader, command, meta, retried, within).await),
                 None => None,
             };
             match attempt {
@@ -225,7 +235,12 @@ impl Proposer {
     }
 
     /// Appends here, if this node leads and the log has to tell.
-    async fn append(&self, command: &Command, meta: &Meta) -> Result<Outcome, Attempt> {
+    async fn append(
+        &self,
+        command: &Command,
+        meta: &Meta,
+        retried: bool,
+    ) -> Result<Outcome, Attempt> {
         let (time_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
         let voters = voters_of(&self.raft);
         if !self.skew.agrees(self.own, voters, time_ms, now) {
@@ -243,7 +258,7 @@ impl Proposer {
             meta: meta.clone(),
             stamp,
         };
-        if let Some(outcome) = self.foresight.outcome(&stamped).await {
+        if let Some(outcome) = self.foresight.outcome(&stamped, retried).await {
             return Ok(outcome);
         }
         let in_flight = self.foresight.in_flight(&stamped);
@@ -276,6 +291,7 @@ impl Proposer {
         leader: NodeNumber,
         command: &Command,
         meta: &Meta,
+        retried: bool,
         within: Duration,
     ) -> Result<Outcome, Attempt> {
         let again = |reason: String| Attempt::Again(reason);
@@ -291,6 +307,7 @@ impl Proposer {
         let mut request = tonic::Request::new(pb::ProposeRequest {
             from: self.own.0,
             proposal,
+            retried,
         });
         request.set_timeout(within);
         let response = client

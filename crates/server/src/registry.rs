@@ -1,14 +1,20 @@
 //! The caller layer's registry: the directory of principals, as this node has
 //! applied it.
 
+use std::time::Duration;
+
 use chancery_authority::Principal;
 use chancery_consensus::{Consensus, Missed, Step};
 use chancery_credential::{KeyThumbprint, Revision, Subject};
+use futures::future::BoxFuture;
 
 use crate::{
     caller::{Callers, Identity, Registration, Registry},
     clock::SystemClock,
 };
+
+/// How long a caller who is not known here waits until it is certain: several ticks.
+const PROOF_WAIT: Duration = Duration::from_millis(1500);
 
 /// Looks callers up in the published directory.
 pub(crate) struct Principals(pub(crate) Consensus);
@@ -62,6 +68,11 @@ impl Registry for Principals {
 
     fn is_fresh(&self) -> bool {
         self.0.view().begin().finish(&SystemClock).is_ok()
+    }
+
+    fn catch_up(&self) -> BoxFuture<'_, bool> {
+        let proof = self.0.next_proof(PROOF_WAIT);
+        Box::pin(async { proof.await.is_ok() })
     }
 }
 

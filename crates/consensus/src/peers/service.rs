@@ -250,12 +250,15 @@ impl PeerService for Peers {
     ) -> Result<Response<pb::ProposeResponse>, Status> {
         use pb::propose_response::Outcome;
         let from = sender(&self.book, &request, request.get_ref().from)?;
-        let (command, meta) =
-            codec::decode_proposal(request.into_inner().proposal).map_err(invalid)?;
+        let pb::ProposeRequest {
+            proposal, retried, ..
+        } = request.into_inner();
+        let (command, meta) = codec::decode_proposal(proposal).map_err(invalid)?;
         let forwarded = Forwarded {
             from,
             command,
             meta,
+            retried,
         };
         let outcome = match self.proposer.take(forwarded, FORWARDED_LIMIT).await {
             Ok(outcome) => Outcome::Decided(codec::encode_outcome(&outcome)),

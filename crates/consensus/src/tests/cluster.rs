@@ -350,6 +350,7 @@ impl Cluster {
             authorised_at: Revision(1),
             reason: "a test".into(),
             request: self.request(),
+            retried: false,
         }
     }
 

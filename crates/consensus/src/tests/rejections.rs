@@ -114,6 +114,43 @@ async fn who_was_told_no_is_not_heard_when_a_copy_of_the_request_comes_late() {
     cluster.end().await;
 }
 
+/// The first copy was held up, and nobody who leads remembers what its sender was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_twice_and_was_told_no_is_not_heard_by_the_next_leader() {
+    let cluster = Cluster::of_three().await;
+    cluster.add_owner(1, "alice").await;
+    let leader = cluster.leader().await;
+    let subject = Subject::Agent(agent("a"));
+    let first = cluster.proposal(Command::Resume(subject.clone()));
+    let retry = Proposal {
+        retried: true,
+        ..first.clone()
+    };
+    let through = [1, 2, 3].into_iter().find(|number| *number != leader);
+    let told = cluster.propose(through.unwrap(), &retry).await;
+    assert_eq!(
+        told.verdict.clone().unwrap_err().reason(),
+        Reason::AgentUnknown
+    );
+
+    cluster.command(1, register("a")).await.unwrap();
+    let suspended = cluster.command(1, Command::Suspend(subject.clone())).await;
+    assert_eq!(suspended.unwrap().verdict, Ok(Answer::Nothing));
+    eventually("another leads", async || {
+        let raft = &cluster.nodes[&leader].inner.raft;
+        let _ = raft.trigger().transfer_leader(through.unwrap()).await;
+        cluster.leader().await != leader
+    })
+    .await;
+    for number in [1, 2, 3] {
+        assert_eq!(cluster.propose(number, &first).await, told);
+    }
+    cluster.caught_up(leader).await;
+    let kept = cluster.nodes[&leader].read_state(|state| state.is_suspended(&subject));
+    assert!(kept, "nothing undid the suspension");
+    cluster.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_cut_off_rejects_nothing_by_what_it_knows() {
     let cluster = Cluster::of_three().await;

@@ -61,6 +61,7 @@ async fn every_call(client: &mut PeerClient, from: u64) -> Vec<(&'static str, St
     let proposal = pb::ProposeRequest {
         from,
         proposal: Bytes::new(),
+        retried: false,
     };
     let change = pb::ChangeMembershipRequest {
         from,
@@ -168,7 +169,11 @@ async fn a_node_speaks_for_itself_and_through_itself_only() {
     for actor in [Actor::Node(NodeNumber(1)), Actor::Birth] {
         let proposal = codec::encode_proposal(&command, &meta(actor.clone()));
         let answer = client
-            .propose(pb::ProposeRequest { from: 2, proposal })
+            .propose(pb::ProposeRequest {
+                from: 2,
+                proposal,
+                retried: false,
+            })
             .await
             .unwrap();
         let outcome = answer.into_inner().outcome.unwrap();
@@ -182,7 +187,11 @@ async fn a_node_speaks_for_itself_and_through_itself_only() {
     let operator = Actor::Operator("root".parse().unwrap());
     let proposal = codec::encode_proposal(&command, &meta(operator));
     let answer = client
-        .propose(pb::ProposeRequest { from: 2, proposal })
+        .propose(pb::ProposeRequest {
+            from: 2,
+            proposal,
+            retried: false,
+        })
         .await
         .unwrap();
     let Some(pb::propose_response::Outcome::Decided(bytes)) = answer.into_inner().outcome else {

@@ -101,6 +101,8 @@ pub struct Caller {
     pub authorised_at: Revision,
     /// Of this request; it stands in the answer and in the log.
     pub request_id: Arc<str>,
+    /// Whether the request says that it was sent before.
+    pub retried: bool,
     pub(super) standing: Arc<Standing>,
 }
 

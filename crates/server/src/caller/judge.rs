@@ -106,7 +106,7 @@ fn unknown_key(key: &KeyThumbprint) -> Refusal {
 }
 
 /// Not final: the caller may be registered, and this node has still to catch up.
-fn not_known_here(key: &KeyThumbprint) -> Refusal {
+pub(super) fn not_known_here(key: &KeyThumbprint) -> Refusal {
     Refusal::new(
         Code::Unavailable,
         "STALE",

@@ -17,8 +17,10 @@ use super::bounds::Places;
 use super::callers::Shared;
 use super::deadline;
 use super::http_refusal::http_refusal;
-use super::identity::Caller;
+use super::identity::{Caller, Identity};
+use super::judge::not_known_here;
 use super::permission::{Row, Shape, row_of};
+use super::previous_attempts;
 use super::refusal::Refusal;
 use super::request_id::REQUEST_ID;
 use super::standing::{Lookout, Standing};
@@ -114,6 +116,11 @@ where
         Err(Unroutable::Plain(status)) => return plain(status),
     };
     span.record("method", row.path);
+    if let Some(connection) = request.extensions().get::<Connection>().copied()
+        && let Err(refusal) = may_be_known(&shared, row, &connection).await
+    {
+        return answer(row.shape, refusal);
+    }
     let admitted = match admit(shared, row, request, id, &span) {
         Ok(admitted) => admitted,
         Err(refusal) => return answer(row.shape, refusal),
@@ -135,6 +142,29 @@ where
         }
         Err(refusal) => answer(row.shape, refusal),
     }
+}
+
+/// A key that is not known here may have been registered a moment ago, through another
+/// node: "not registered" is final, so it is said of a registry that holds everything
+/// that was acknowledged before the request came. Whoever waits for that takes the place
+/// of a stranger's request.
+async fn may_be_known(
+    shared: &Shared,
+    row: &'static Row,
+    connection: &Connection,
+) -> Result<(), Refusal> {
+    let (false, Some(proved)) = (row.who.is_anyone(), &connection.proved) else {
+        return Ok(());
+    };
+    if shared.registry.look_up(&proved.key).is_some() {
+        return Ok(());
+    }
+    shared.rejections.hear(&shared.asker(connection))?;
+    let _place = shared.place(&Identity::Anyone, connection, Shape::Unary)?;
+    if shared.registry.catch_up().await {
+        return Ok(());
+    }
+    Err(not_known_here(&proved.key))
 }
 
 /// A request that was let through.
@@ -167,6 +197,7 @@ fn admit(
     let standing = Arc::new(standing);
     span.record("caller", field::display(standing.identity()));
     standing.hear()?;
+    let retried = previous_attempts::any_in(request.headers());
     let places = shared.place(standing.identity(), &connection, row.shape)?;
     request.extensions_mut().insert(Caller {
         identity: standing.identity().clone(),
@@ -174,6 +205,7 @@ fn admit(
         certificate: connection.proved.map(|proved| proved.certificate),
         authorised_at,
         request_id: id,
+        retried,
         standing: standing.clone(),
     });
     Ok(Admitted {

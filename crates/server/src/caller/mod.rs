@@ -38,6 +38,7 @@ mod identity;
 mod judge;
 mod layer;
 pub mod permission;
+mod previous_attempts;
 mod refusal;
 mod registry;
 mod rejections;

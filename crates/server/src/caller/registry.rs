@@ -1,6 +1,7 @@
 //! What the layer asks of the replicated registry.
 
 use chancery_credential::{KeyThumbprint, Revision, Subject};
+use futures::future::BoxFuture;
 
 use super::identity::Identity;
 
@@ -33,4 +34,8 @@ pub trait Registry: Send + Sync + 'static {
     /// Whether it is proved to be recent. In one that is not, a key that is not found
     /// may have been registered meanwhile.
     fn is_fresh(&self) -> bool;
+
+    /// Waits until it holds everything that was acknowledged before this call; a tick,
+    /// as a rule. Gives whether it does.
+    fn catch_up(&self) -> BoxFuture<'_, bool>;
 }

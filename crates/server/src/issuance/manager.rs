@@ -320,6 +320,7 @@ impl IssuerManager {
                 time_ms: SystemClock::wall_ms(),
                 random,
             },
+            retried: false,
         };
         for _ in 0..3 {
             match self

@@ -102,6 +102,7 @@ async fn carry_out(consensus: &Consensus, command: Command) -> bool {
             time_ms: SystemClock::wall_ms(),
             random,
         },
+        retried: false,
     };
     let quiet = matches!(command, Command::Tick | Command::CompareState { .. });
     match consensus.propose(proposal, PROPOSAL_WAIT).await {

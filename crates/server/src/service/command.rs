@@ -47,6 +47,7 @@ impl Desk {
             authorised_at: caller.authorised_at,
             reason: meta.reason,
             request: request_id(meta.request_id.as_ref())?,
+            retried: caller.retried,
         };
         match self.consensus.propose(proposal, wait).await {
             Ok(Outcome {

@@ -98,6 +98,35 @@ async fn a_node_that_is_behind_says_so_and_not_that_a_key_is_nobodys() {
     assert_eq!(call::reason(&status), "STALE");
 }
 
+/// A copy of it may be on its way: the log tells what becomes of it.
+#[tokio::test]
+async fn a_request_that_was_sent_before_is_known_as_one() {
+    let node = Node::start().await;
+    let agent = node.registry.register_agent("one");
+    let client = node.connect(&agent).await;
+    let first = client.call(WHO_AM_I).await;
+    assert_eq!(first.header("x-retried"), "no");
+    let retry = http::Request::post(format!("https://localhost{WHO_AM_I}"))
+        .header("content-type", "application/grpc")
+        .header("grpc-previous-rpc-attempts", "1");
+    let retried = client.send(retry).await.unwrap();
+    assert_eq!(retried.header("x-retried"), "yes");
+}
+
+/// At another node, a moment before: this one has still to apply it.
+#[tokio::test]
+async fn whoever_was_just_registered_elsewhere_is_let_in_at_the_first_try() {
+    let node = Node::start().await;
+    let newcomer = Person::new();
+    let identity = registry::agent("newcomer");
+    node.registry.registered_elsewhere(&newcomer, identity);
+    let answer = node.connect(&newcomer).await.call(WHO_AM_I).await;
+    assert_eq!(
+        answer.header("x-caller"),
+        "agent:spiffe://example.org/newcomer"
+    );
+}
+
 #[tokio::test]
 async fn an_unknown_key_is_told_which_key_to_register() {
     let mut node = Node::start().await;

@@ -8,6 +8,7 @@ use chancery_authority::{Role, Roles};
 use chancery_credential::{KeyThumbprint, Revision, Subject};
 use chancery_revocation::{BootTime, Clock, Now};
 use chancery_server::caller::{Identity, Registration, Registry};
+use futures::future::BoxFuture;
 
 use super::Person;
 
@@ -16,6 +17,8 @@ pub struct FakeRegistry {
     keys: Mutex<HashMap<KeyThumbprint, Registration>>,
     generation: AtomicU64,
     stale: AtomicBool,
+    /// What other nodes have acknowledged, and this one has still to apply.
+    under_way: Mutex<Vec<(KeyThumbprint, Registration)>>,
 }
 
 impl Registry for FakeRegistry {
@@ -33,6 +36,19 @@ impl Registry for FakeRegistry {
 
     fn is_fresh(&self) -> bool {
         !self.stale.load(Ordering::Acquire)
+    }
+
+    fn catch_up(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async {
+            // Not at once, as it is with a proof.
+            tokio::task::yield_now().await;
+            if self.stale.load(Ordering::Acquire) {
+                return false;
+            }
+            let arrived = std::mem::take(&mut *self.under_way.lock().unwrap());
+            self.keys.lock().unwrap().extend(arrived);
+            true
+        })
     }
 }
 
@@ -59,6 +75,17 @@ impl FakeRegistry {
     /// From here on it cannot prove that it is recent.
     pub fn go_stale(&self) {
         self.stale.store(true, Ordering::Release);
+    }
+
+    /// Another node has acknowledged it.
+    pub fn registered_elsewhere(&self, person: &Person, identity: Identity) {
+        let registration = Registration {
+            identity,
+            suspended: None,
+            expires_at: None,
+        };
+        let mut under_way = self.under_way.lock().unwrap();
+        under_way.push((person.thumbprint(), registration));
     }
 
     pub fn register(&self, person: &Person, identity: Identity) {

@@ -59,6 +59,10 @@ impl Probe {
             HeaderValue::from_str(&caller.identity.to_string()).unwrap(),
         );
         headers.insert(
+            "x-retried",
+            HeaderValue::from_static(if caller.retried { "yes" } else { "no" }),
+        );
+        headers.insert(
             "x-caller-request",
             HeaderValue::from_str(&caller.request_id).unwrap(),
         );
