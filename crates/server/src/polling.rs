@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{RawQuery, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
@@ -16,7 +16,7 @@ use serde::Serialize;
 use tonic::{Code, Status};
 
 use crate::{
-    caller::{http_refusal, permission::REVOCATIONS_PATH, refuse},
+    caller::{Caller, http_refusal, permission::REVOCATIONS_PATH, refuse},
     service::{Desk, Page},
 };
 
@@ -31,9 +31,13 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-async fn serve(State(desk): State<Arc<Desk>>, RawQuery(query): RawQuery) -> Response {
+async fn serve(
+    State(desk): State<Arc<Desk>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let listed = match since(query.as_deref().unwrap_or_default()) {
-        Ok(since) => desk.changes(since, PAGE_BYTES).await,
+        Ok(since) => desk.changes(&caller.identity, since, PAGE_BYTES).await,
         Err(status) => Err(status),
     };
     match listed {

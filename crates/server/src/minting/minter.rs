@@ -168,7 +168,8 @@ impl<C: Clock + Clone> Minter<C> {
         })
     }
 
-    /// By the limit that the registration has now. What is refused counts nothing.
+    /// By the limit that the registration has now. What was refused before counts nothing;
+    /// what fails after it has counted, on this node.
     fn count(&self, agent: &AgentEntry) -> Result<(), MintError> {
         let rate = agent.limits.rate;
         let limited = |wait| MintError::RateLimited { rate, wait };

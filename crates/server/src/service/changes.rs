@@ -19,6 +19,7 @@ use chancery_revocation::Change;
 use tonic::Status;
 
 use super::{Desk, parse};
+use crate::caller::{Holder, Identity};
 
 /// From where a poller wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +51,15 @@ pub(crate) struct Page {
 }
 
 impl Desk {
-    /// The page after `since`, of about `weight` bytes.
-    pub(crate) async fn changes(&self, since: &str, weight: usize) -> Result<Page, Status> {
+    /// The page after `since`, of about `weight` bytes, when it is `poller`'s turn.
+    pub(crate) async fn changes(
+        &self,
+        poller: &Identity,
+        since: &str,
+        weight: usize,
+    ) -> Result<Page, Status> {
         let since: Since = parse::field("since", since)?;
+        drop(self.turns.take(Holder::of(poller)).await);
         let lineage = self.consensus.view().lineage();
         match since {
             Since::Known(token) if token.lineage == lineage => {

@@ -13,7 +13,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::{
     Desk, batch, facts::StatedFacts, parse, refusals::refusal, split, verdict::Judgement, watch,
 };
-use crate::caller::{Caller, refuse};
+use crate::caller::{Caller, Holder, refuse};
 
 /// A check says no more than whether.
 type Checked = Judgement<()>;
@@ -121,8 +121,11 @@ impl RevocationService for Revocations {
         &self,
         request: Request<v1::ListChangesRequest>,
     ) -> Result<Response<v1::ListChangesResponse>, Status> {
-        let message = request.into_inner();
-        let page = self.0.changes(&message.since, PAGE_BYTES).await?;
+        let (caller, message) = split(request)?;
+        let page = self
+            .0
+            .changes(&caller.identity, &message.since, PAGE_BYTES)
+            .await?;
         Ok(Response::new(v1::ListChangesResponse {
             resync: page.resync,
             changes: page.changes.iter().map(watch::change).collect(),
@@ -165,6 +168,8 @@ impl Revocations {
         let unverified = UnverifiedToken::parse(token)
             .map_err(|error| parse::invalid("credential.token", error))?;
         self.0.may_judge(caller, &unverified.claims().aud)?;
+        // As `Verify`: judging may wait for a proof, and it is the order that counts.
+        drop(self.0.turns.take(Holder::of(&caller.identity)).await);
         Ok(match self.0.judge_token(token, None, None).await? {
             Judgement::Valid(_, standing) => Judgement::Valid((), standing),
             Judgement::Refused(code, message) => Judgement::Refused(code, message),
