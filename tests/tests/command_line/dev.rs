@@ -125,8 +125,10 @@ async fn what_dev_prints_can_be_typed_and_it_goes_on_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tour_of_the_readme_goes_as_it_says() {
-    let (commands, answer) = tour();
-    let (first, rest) = commands.split_first().unwrap();
+    let [alone, looking_back, second_node] = &tour()[..] else {
+        panic!("the tour has three parts");
+    };
+    let (first, rest) = alone.commands.split_first().unwrap();
     let (last, middle) = rest.split_last().unwrap();
     assert!(first.starts_with("chancery dev ./cluster "), "{first}");
 
@@ -136,30 +138,102 @@ async fn the_tour_of_the_readme_goes_as_it_says() {
     assert!(output.status.success(), "{}", said(&output));
     let output = typed(home.path(), last, Some("./cluster/profile"));
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert!(said(&output).starts_with(&answer), "{}", said(&output));
+    let told = said(&output);
+    assert!(told.starts_with(&alone.answer), "{told}");
+
+    for command in &looking_back.commands {
+        let output = typed(home.path(), command, Some("./cluster/profile"));
+        assert!(output.status.success(), "{command}: {}", said(&output));
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(!shown.is_empty(), "{command} shows nothing");
+    }
+    let _second = add_the_second(home.path(), &second_node.commands);
     assert_eq!(dev.stop(), Some(0), "{}", dev.log());
 }
 
-/// The commands of the README's tour, and what it shows of the last one's answer.
-fn tour() -> (Vec<String>, String) {
+/// Types what adds a node, on ports that are free here. Gives its process.
+fn add_the_second(home: &Path, commands: &[String]) -> Serving {
+    let ports = free_addresses::<3>();
+    let mut second = None;
+    for command in commands {
+        let mut command = command.clone();
+        for (shown, free) in [7421, 7422, 7423].iter().zip(&ports) {
+            command = command.replace(&format!("127.0.0.1:{shown}"), &free.to_string());
+        }
+        if let Some(command) = command.strip_suffix(" &") {
+            second = Some(Serving::start(home, command));
+            continue;
+        }
+        let output = typed(home, &command, Some("./cluster/profile"));
+        let log = fs::read_to_string(home.join("second.log")).unwrap_or_default();
+        assert!(
+            output.status.success(),
+            "{command}: {}\n{log}",
+            said(&output)
+        );
+    }
+    second.unwrap()
+}
+
+/// A node that was begun in the background.
+struct Serving(Child);
+
+impl Serving {
+    fn start(home: &Path, command: &str) -> Self {
+        let mut words = command.split_whitespace();
+        assert_eq!(words.next(), Some("chancery"));
+        let serving = Command::new(binary())
+            .args(words)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(home.join("second.log")).unwrap())
+            .spawn();
+        Self(serving.unwrap())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the README shows at a time: commands, and of the last one the answer.
+struct Part {
+    commands: Vec<String>,
+    answer: String,
+}
+
+/// The parts of the README's tour.
+fn tour() -> Vec<Part> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = fs::read_to_string(readme).unwrap();
     let (_, tour) = readme.split_once("## A tour").unwrap();
-    let (_, tour) = tour.split_once("```console\n").unwrap();
-    let (tour, _) = tour.split_once("```").unwrap();
-    let mut commands: Vec<String> = Vec::new();
-    let mut answer = String::new();
-    for line in tour.lines() {
-        match (line.strip_prefix("$ "), commands.last_mut()) {
-            (Some(command), _) => commands.push(command.to_owned()),
-            (None, Some(command)) if command.ends_with('\\') => {
-                command.push('\n');
-                command.push_str(line);
+    let (tour, _) = tour.split_once("\n## ").unwrap();
+    let parts = tour.split("```console\n").skip(1);
+    parts
+        .map(|part| Part::of(part.split_once("```").unwrap().0))
+        .collect()
+}
+
+impl Part {
+    fn of(text: &str) -> Self {
+        let mut commands: Vec<String> = Vec::new();
+        let mut answer = String::new();
+        for line in text.lines() {
+            match (line.strip_prefix("$ "), commands.last_mut()) {
+                (Some(command), _) => commands.push(command.to_owned()),
+                (None, Some(command)) if command.ends_with('\\') => {
+                    command.push('\n');
+                    command.push_str(line);
+                }
+                (None, _) => answer.push_str(line),
             }
-            (None, _) => answer.push_str(line),
         }
+        Self { commands, answer }
     }
-    (commands, answer)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
