@@ -207,18 +207,15 @@ pub fn search(pid: u32, parts: &KeyParts) -> Vec<Found> {
     for mapping in mappings(pid) {
         for (from, to) in present(&pages, &mapping) {
             let from = from.saturating_sub(OVERLAP).max(mapping.from);
-            let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
-            // A page may have gone since, and the kernel's own cannot be read.
-            if memory.read_exact_at(&mut bytes, from).is_err() {
-                continue;
-            }
-            looked_at += bytes.len();
-            for part in patterns.find_overlapping_iter(&bytes) {
-                found.insert(Found {
-                    what: parts.names[part.pattern().as_usize()].clone(),
-                    address: from + part.start() as u64,
-                    mapping: mapping.clone(),
-                });
+            for (from, bytes) in read(&memory, from, to) {
+                looked_at += bytes.len();
+                for part in patterns.find_overlapping_iter(&bytes) {
+                    found.insert(Found {
+                        what: parts.names[part.pattern().as_usize()].clone(),
+                        address: from + part.start() as u64,
+                        mapping: mapping.clone(),
+                    });
+                }
             }
         }
     }
@@ -227,6 +224,23 @@ pub fn search(pid: u32, parts: &KeyParts) -> Vec<Found> {
         "only {looked_at} bytes of {pid} were read"
     );
     found.into_iter().collect()
+}
+
+/// What can be read of a stretch, with where each piece begins: all of it, or page by
+/// page when one has gone since. The kernel's own cannot be read.
+fn read(memory: &File, from: u64, to: u64) -> Vec<(u64, Vec<u8>)> {
+    let piece = |from: u64, to: u64| {
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        let read = memory.read_exact_at(&mut bytes, from);
+        read.is_ok().then_some((from, bytes))
+    };
+    if let Some(whole) = piece(from, to) {
+        return vec![whole];
+    }
+    let first = from / PAGE;
+    let pages = (first..to.div_ceil(PAGE)).map(|page| (page * PAGE, (page + 1) * PAGE));
+    let pages = pages.map(|(begin, end)| (begin.max(from), end.min(to)));
+    pages.filter_map(|(begin, end)| piece(begin, end)).collect()
 }
 
 /// The stretches of a mapping that are in memory or swapped out (pagemap, bits 63

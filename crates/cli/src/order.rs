@@ -47,6 +47,7 @@ pub struct GraveOrderArgs {
 pub struct Order {
     meta: v1::CommandMeta,
     id: RequestId,
+    idempotence: Idempotence,
 }
 
 impl OrderArgs {
@@ -63,16 +64,21 @@ impl GraveOrderArgs {
 
 impl Order {
     fn new(reason: &str, repeated: Option<&RequestId>) -> Result<Self, Failure> {
-        let id = match repeated {
-            Some(id) => id.clone(),
-            None => RequestId(draw_request_id()?),
+        // Under an id that was given, a copy may still be on its way.
+        let (id, idempotence) = match repeated {
+            Some(id) => (id.clone(), Idempotence::Repeated),
+            None => (RequestId(draw_request_id()?), Idempotence::Repeatable),
         };
         let meta = v1::CommandMeta {
             request_id: Some(id.0.clone()),
             reason: reason.to_owned(),
             ..v1::CommandMeta::default()
         };
-        Ok(Self { meta, id })
+        Ok(Self {
+            meta,
+            id,
+            idempotence,
+        })
     }
 
     /// For the request message.
@@ -87,7 +93,7 @@ impl Order {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         client
-            .call(Idempotence::Repeatable, attempt)
+            .call(self.idempotence, attempt)
             .await
             .map_err(|error| self.failure(error))
     }

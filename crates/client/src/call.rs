@@ -19,6 +19,9 @@ use crate::{
 pub enum Idempotence {
     /// Reads, mints, and commands that carry a request id.
     Repeatable,
+    /// A command under a request id that an earlier call sent, of which it is not known
+    /// what became ([`Error::Unknown`]). A copy of it may still be on its way.
+    Repeated,
     /// Anything else: sent again only when nothing was done.
     Once,
 }
@@ -77,6 +80,7 @@ impl Tries {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let began = Instant::now();
+        let before = u32::from(idempotence == Idempotence::Repeated);
         let mut rounds = 0;
         'rounds: loop {
             for _ in 0..endpoints.len() {
@@ -87,7 +91,8 @@ impl Tries {
                 endpoints.counters.try_began(number);
                 // A deadline that cuts a try short must not report it as undone.
                 self.in_flight.store(true, Ordering::Relaxed);
-                let outcome = within(policy.try_timeout, call(position, node, number)).await;
+                let outcome =
+                    within(policy.try_timeout, call(position, node, before + number)).await;
                 self.in_flight.store(false, Ordering::Relaxed);
                 let status = match outcome {
                     Ok(response) => return Ok((position, response.into_inner())),

@@ -136,7 +136,8 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
-    /// Commands are repeatable when they carry a request id ([`crate::meta`]).
+    /// Commands are repeatable when they carry a request id ([`crate::meta`]). Who
+    /// sends one again after [`Error::Unknown`] says so ([`Idempotence::Repeated`]).
     ///
     /// # Errors
     /// [`Error::Refused`] is final, [`Error::Unavailable`] changed nothing, and

@@ -8,7 +8,7 @@ use tonic::{Status, transport::Channel};
 
 use crate::{
     connection,
-    error::reason_of,
+    error::{Refusal, reason_of},
     identity::SharedIdentity,
     lane::Lane,
     preference::{Blemish, Preference},
@@ -129,6 +129,15 @@ impl Endpoints {
         }
     }
 
+    /// Takes note of a refusal that a stream was told: what was seen of a cluster that is
+    /// not the one that answers is asked of it no more.
+    pub(crate) fn told(&self, refusal: Refusal) -> Refusal {
+        if names_another_life(&refusal.reason) {
+            self.seen.forget();
+        }
+        refusal
+    }
+
     /// `request` for the node at `position`, so that it does not answer from before
     /// what another has shown; and whether anything had to be added for that.
     pub(crate) fn continuing(
@@ -142,8 +151,9 @@ impl Endpoints {
 
 /// The cluster was restored, or is another, since the state was seen.
 fn is_of_another_life(status: &Status) -> bool {
-    matches!(
-        reason_of(status).as_deref(),
-        Some("OTHER_LINEAGE" | "REVISION_UNKNOWN")
-    )
+    reason_of(status).is_some_and(|reason| names_another_life(&reason))
+}
+
+fn names_another_life(reason: &str) -> bool {
+    matches!(reason, "OTHER_LINEAGE" | "REVISION_UNKNOWN")
 }

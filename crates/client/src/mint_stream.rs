@@ -104,13 +104,13 @@ impl MintStream {
                 self.endpoints.minted(self.position, &response);
                 Ok(Minted::from(response))
             }
-            Some(Outcome::Refusal(refusal)) => Err(Refusal {
+            Some(Outcome::Refusal(refusal)) => Err(self.endpoints.told(Refusal {
                 code: Code::from_i32(refusal.code),
                 reason: refusal.reason,
                 message: refusal.message,
                 remedy: refusal.remedy,
                 retry_after: refusal.retry_after.and_then(|delay| delay.try_into().ok()),
-            }),
+            })),
             None => return Err(Error::StreamEnded("a node of a newer protocol".to_owned())),
         };
         Ok((answer.sequence, outcome))

@@ -81,9 +81,17 @@ pub(crate) fn classify(status: &Status, reason: Option<&str>) -> Failure {
                 Failure::Final
             }
         }
-        (Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded, None) => {
-            Failure::Unknown
-        }
+        // Without a reason it is not the server's word. A transport says of a connection
+        // that was taken from it that it asked too much, or may not.
+        (
+            Code::Unavailable
+            | Code::Unknown
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::PermissionDenied,
+            None,
+        ) => Failure::Unknown,
         (Code::DeadlineExceeded, Some(_)) => Failure::Unknown,
         (Code::Internal, None) => Failure::Unknown,
         _ => Failure::Final,
@@ -103,6 +111,12 @@ mod tests {
             classify(&Status::unavailable("tcp reset"), None),
             Failure::Unknown
         );
+        for taken_away in [
+            Status::resource_exhausted("h2 protocol error: detected excessive load"),
+            Status::permission_denied("h2 protocol error: inadequate security"),
+        ] {
+            assert_eq!(classify(&taken_away, None), Failure::Unknown);
+        }
         let refused = Status::permission_denied("no");
         assert_eq!(
             classify(&refused, Some("SCOPE_NOT_GRANTED")),

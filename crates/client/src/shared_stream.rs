@@ -8,7 +8,10 @@ use chancery_wire::v1::{
     mint_stream_response::Outcome, token_service_client::TokenServiceClient,
 };
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, transport::Channel};
 
@@ -17,8 +20,8 @@ use crate::error::status_of;
 /// Requests of one stream that wait for their answers.
 pub(crate) const WINDOW: usize = 256;
 
-/// A stream on which nothing was answered for so long ends: either nobody asked, or
-/// the node has fallen silent.
+/// A stream on which nothing was answered for so long ends, unless somebody asked
+/// later: either nobody asks, or the node has fallen silent.
 const IDLE: Duration = Duration::from_secs(15);
 
 /// What became of a request.
@@ -50,6 +53,7 @@ struct Waiting {
 
 struct Waiter {
     sequence: u64,
+    since: Instant,
     answer: oneshot::Sender<Answer>,
     _room: OwnedSemaphorePermit,
 }
@@ -122,6 +126,7 @@ impl SharedStream {
         waiting.next += 1;
         waiting.line.push_back(Waiter {
             sequence,
+            since: Instant::now(),
             answer,
             _room: room,
         });
@@ -159,17 +164,38 @@ impl Reader {
             Ok(Err(status)) => return status,
             Err(_) => return lost("it was not opened in time"),
         };
+        let mut patience = IDLE;
         loop {
-            let answer = match tokio::time::timeout(IDLE, answers.message()).await {
+            let answer = match tokio::time::timeout(patience, answers.message()).await {
                 Ok(Ok(Some(answer))) => answer,
                 Ok(Ok(None)) => return lost("the node ended it"),
                 Ok(Err(status)) => return status,
-                Err(_) => return lost("nothing was answered for a while"),
+                Err(_) => match self.patience() {
+                    Some(left) => {
+                        patience = left;
+                        continue;
+                    }
+                    None => return lost("nothing was answered for a while"),
+                },
             };
             if let Err(status) = self.hand_out(answer) {
                 return status;
             }
+            patience = IDLE;
         }
+    }
+
+    /// How much longer whoever was sent first may wait: nobody is given up for having
+    /// asked when nobody had for a while. Nobody there: the stream takes nothing more.
+    fn patience(&self) -> Option<Duration> {
+        let mut waiting = self.waiting.lock();
+        let left = waiting
+            .line
+            .front()
+            .map(|first| IDLE.saturating_sub(first.since.elapsed()))
+            .filter(|left| !left.is_zero());
+        waiting.ended = left.is_none();
+        left
     }
 
     fn hand_out(&self, message: MintStreamResponse) -> Result<(), Status> {

@@ -21,7 +21,11 @@
 //! everything that was committed when the command came, even if this node leads no
 //! more. The proofs are those that the node makes at each tick anyway.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use chancery_authority::{Foreseen, Reason, Rejection, RequestKey, Stamped};
 use parking_lot::Mutex;
@@ -49,6 +53,14 @@ pub(crate) struct Foresight {
 pub(crate) struct InFlight {
     key: RequestKey,
     all: Arc<Mutex<BTreeMap<RequestKey, usize>>>,
+}
+
+impl InFlight {
+    /// Whether another copy is on its way: then this one may not be told no.
+    fn has_another(&self) -> bool {
+        let copies = self.all.lock().get(&self.key).copied();
+        copies.is_some_and(|copies| copies > 1)
+    }
 }
 
 impl Drop for InFlight {
@@ -83,32 +95,40 @@ impl Foresight {
         InFlight { key, all }
     }
 
-    fn is_in_flight(&self, stamped: &Stamped) -> bool {
-        self.in_flight.lock().contains_key(&key_of(stamped))
-    }
-
     /// The outcome of a command that would change nothing; `None` when the log has
     /// to tell: of one that was sent before, so that no leader carries out a copy of it
-    /// after its sender was told no.
-    pub(crate) async fn outcome(&self, stamped: &Stamped, retried: bool) -> Option<Outcome> {
+    /// after its sender was told no. `own` is the request itself, on its way since
+    /// before this was asked, so that of two copies at least one sees the other.
+    pub(crate) async fn outcome(
+        &self,
+        stamped: &Stamped,
+        own: &InFlight,
+        retried: bool,
+    ) -> Option<Outcome> {
         let doubtful = match self.published.state.read().foresee(stamped) {
             Foreseen::Decided { revision, outcome } => return Some(decided(revision, outcome)),
-            Foreseen::Rejected { .. } => true,
-            Foreseen::Open => self.told.lock().of(stamped).is_some(),
+            Foreseen::Rejected { remembered, .. } => {
+                self.was_told(stamped) || !(retried && remembered)
+            }
+            Foreseen::Open => self.was_told(stamped),
         };
         if !doubtful
-            || retried
-            || self.is_in_flight(stamped)
+            || own.has_another()
             || self.prover.next_proof(PROOF_WAIT).await.is_err()
-            || self.is_in_flight(stamped)
+            || own.has_another()
         {
             return None;
         }
-        self.judged(stamped)
+        self.judged(stamped, retried)
+    }
+
+    /// Whether this leader has rejected it, without the log.
+    fn was_told(&self, stamped: &Stamped) -> bool {
+        self.told.lock().of(stamped).is_some()
     }
 
     /// By a state that was proved to be current after the command came.
-    fn judged(&self, stamped: &Stamped) -> Option<Outcome> {
+    fn judged(&self, stamped: &Stamped, retried: bool) -> Option<Outcome> {
         let state = self.published.state.read();
         let foreseen = state.foresee(stamped);
         if let Foreseen::Decided { revision, outcome } = foreseen {
@@ -124,6 +144,9 @@ impl Foresight {
                     remembered,
                 },
             ) => {
+                if remembered && retried {
+                    return None;
+                }
                 if remembered {
                     told.remember(stamped, rejection.clone(), state.request_floor_ms());
                 }
@@ -153,13 +176,18 @@ fn decided(
 
 /// The rejections that were told and are in no log: a copy of the request that comes
 /// late, by another way, is not carried out after its sender was told no. As long as
-/// a request is remembered, and there is room; the oldest go first.
+/// a request is remembered, and there is room; what was told first goes first, so that
+/// nobody pushes others out by the time that a request claims.
 #[derive(Default)]
-struct Told(BTreeMap<RequestKey, ([u8; 32], Rejection)>);
+struct Told {
+    rejections: BTreeMap<RequestKey, ([u8; 32], Rejection)>,
+    /// Each of them once, in the order in which they were told.
+    order: VecDeque<RequestKey>,
+}
 
 impl Told {
     fn of(&self, stamped: &Stamped) -> Option<Rejection> {
-        let (digest, rejection) = self.0.get(&key_of(stamped))?;
+        let (digest, rejection) = self.rejections.get(&key_of(stamped))?;
         if *digest == stamped.meta.digest {
             return Some(rejection.clone());
         }
@@ -169,13 +197,17 @@ impl Told {
     }
 
     fn remember(&mut self, stamped: &Stamped, rejection: Rejection, floor_ms: u64) {
-        self.0
-            .insert(key_of(stamped), (stamped.meta.digest, rejection));
-        while let Some((oldest, _)) = self.0.first_key_value() {
-            if oldest.id.time_ms >= floor_ms && self.0.len() <= MAX_TOLD {
+        let key = key_of(stamped);
+        let told = (stamped.meta.digest, rejection);
+        if self.rejections.insert(key.clone(), told).is_none() {
+            self.order.push_back(key);
+        }
+        while let Some(first) = self.order.front() {
+            if first.id.time_ms >= floor_ms && self.rejections.len() <= MAX_TOLD {
                 return;
             }
-            self.0.pop_first();
+            self.rejections.remove(first);
+            self.order.pop_front();
         }
     }
 }

@@ -258,10 +258,11 @@ impl Proposer {
             meta: meta.clone(),
             stamp,
         };
-        if let Some(outcome) = self.foresight.outcome(&stamped, retried).await {
+        let in_flight = self.foresight.in_flight(&stamped);
+        let foreseen = self.foresight.outcome(&stamped, &in_flight, retried);
+        if let Some(outcome) = foreseen.await {
             return Ok(outcome);
         }
-        let in_flight = self.foresight.in_flight(&stamped);
         let encoded = EncodedCommand(codec::encode_stamped(&stamped));
         let raft = self.raft.clone();
         // Apart, so that it counts as on its way when nobody waits for it any more.

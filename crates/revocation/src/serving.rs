@@ -48,15 +48,17 @@ impl View {
     ///
     /// # Errors
     ///
-    /// What `read` says; then [`Stale`], and what was read must not leave.
+    /// [`Stale`]: what was read must not leave, a refusal neither. Then what `read`
+    /// says.
     pub fn answer<T, E: From<Stale>>(
         &self,
         clock: &impl Clock,
         read: impl FnOnce(&Serving) -> Result<T, E>,
     ) -> Result<(T, Current), E> {
         let serving = self.begin();
-        let answer = read(&serving)?;
-        Ok((answer, serving.finish(clock)?))
+        let answer = read(&serving);
+        let current = serving.finish(clock)?;
+        Ok((answer?, current))
     }
 
     /// Reads freshness, then the revision, then the rest that an answer begins with.

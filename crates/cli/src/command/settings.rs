@@ -83,7 +83,8 @@ struct ChangeArgs {
     /// How long an epoch lasts before the next one is opened
     #[arg(long = "epoch", value_name = "SPAN")]
     epoch: Option<Span>,
-    /// F: how old the state may be that a node answers from
+    /// F: how old the state may be that a node answers from; to shorten it together with
+    /// the election times, set those first and restart every node
     #[arg(long = "freshness", value_name = "SPAN")]
     freshness: Option<Span>,
     /// How often a node proves that it is fresh

@@ -33,6 +33,9 @@ pub(super) struct Schedule {
     pause: Option<Pause>,
     /// Refusals in a row.
     trouble: u32,
+    /// When a token was last refused. What was asked for before may be of before the
+    /// revocation.
+    recalled_at: Option<Moment>,
 }
 
 struct Held {
@@ -64,6 +67,7 @@ impl Schedule {
             held: None,
             pause: None,
             trouble: 0,
+            recalled_at: None,
         }
     }
 
@@ -83,8 +87,11 @@ impl Schedule {
         }
     }
 
-    /// A token was minted.
+    /// A token was minted, that was asked for at `now`.
     pub(super) fn minted(&mut self, token: Arc<Minted>, now: Moment, entropy: u64) {
+        if self.recalled_at.is_some_and(|recalled| now < recalled) {
+            return;
+        }
         // Whatever it says: what was just minted is used before another is.
         let life = token.lasts.max(SHORTEST_LIFE);
         if self.held.is_some() {
@@ -109,6 +116,7 @@ impl Schedule {
             self.trouble = 0;
         }
         self.trouble = self.trouble.saturating_add(1);
+        self.recalled_at = Some(now);
         self.pause(Why::Recalled, now, entropy);
     }
 

@@ -114,6 +114,30 @@ async fn who_was_told_no_is_not_heard_when_a_copy_of_the_request_comes_late() {
     cluster.end().await;
 }
 
+/// A copy that says that it is one is no way past what its sender was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_told_no_is_not_heard_when_a_marked_copy_comes_late() {
+    let cluster = Cluster::of_three().await;
+    cluster.add_owner(1, "alice").await;
+    let leader = cluster.leader().await;
+    let subject = Subject::Agent(agent("a"));
+    let repeated = cluster.proposal(Command::Resume(subject.clone()));
+    assert_eq!(cluster.rejected(1, &repeated).await, Reason::AgentUnknown);
+
+    cluster.command(1, register("a")).await.unwrap();
+    let suspended = cluster.command(1, Command::Suspend(subject.clone())).await;
+    assert_eq!(suspended.unwrap().verdict, Ok(Answer::Nothing));
+    let held_up = Proposal {
+        retried: true,
+        ..repeated
+    };
+    assert_eq!(cluster.rejected(2, &held_up).await, Reason::AgentUnknown);
+    assert_eq!(cluster.leader().await, leader);
+    let kept = cluster.nodes[&leader].read_state(|state| state.is_suspended(&subject));
+    assert!(kept, "nothing undid the suspension");
+    cluster.end().await;
+}
+
 /// The first copy was held up, and nobody who leads remembers what its sender was told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asked_twice_and_was_told_no_is_not_heard_by_the_next_leader() {

@@ -23,6 +23,8 @@ pub struct Bounds {
     pub requests: Share,
     /// Streams.
     pub streams: Share,
+    /// Streams of large messages, each of which can hold one that has not come whole.
+    pub batches: Share,
     /// Refusals and rejections a second that are the caller's own fault, messages of
     /// a stream included. Who has had as many is not heard until the next one is due.
     pub rejections: Share,
@@ -56,6 +58,11 @@ impl Default for Bounds {
                 principal: 256,
                 address: 32,
                 strangers: 512,
+            },
+            batches: Share {
+                principal: 16,
+                address: 4,
+                strangers: 64,
             },
             rejections: Share {
                 principal: 200,

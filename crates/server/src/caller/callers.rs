@@ -32,6 +32,7 @@ pub(super) struct Shared {
     connections: Arc<Tally>,
     requests: Arc<Tally>,
     streams: Arc<Tally>,
+    batches: Arc<Tally>,
     pub(super) rejections: Rejections,
     bell: watch::Sender<()>,
     draining: AtomicBool,
@@ -65,6 +66,7 @@ impl Callers {
             connections: Tally::new(),
             requests: Tally::new(),
             streams: Tally::new(),
+            batches: Tally::new(),
             bell: watch::Sender::new(()),
             draining: AtomicBool::new(false),
         }))
@@ -144,6 +146,7 @@ impl Shared {
     ) -> Result<Places, Refusal> {
         let (tally, share, what) = match shape {
             Shape::Streaming => (&self.streams, self.bounds.streams, "streams"),
+            Shape::Batches => (&self.batches, self.bounds.batches, "streams of batches"),
             Shape::Unary | Shape::Http => (&self.requests, self.bounds.requests, "requests"),
         };
         let principal = match identity {

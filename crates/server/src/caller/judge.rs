@@ -33,13 +33,24 @@ pub(super) fn judge(
     let Some(key) = key else {
         return Err(no_certificate(row));
     };
-    let Some(registration) = registry.look_up(key) else {
-        return Err(if registry.is_fresh() {
-            unknown_key(key)
+    // Freshness last: what is refused by a registry that may be old is not refused for
+    // good.
+    by_registration(row, key, registry, now).map_err(|refusal| {
+        if registry.is_fresh() {
+            refusal
         } else {
-            not_known_here(key)
-        });
-    };
+            cannot_tell(key)
+        }
+    })
+}
+
+fn by_registration(
+    row: &Row,
+    key: &KeyThumbprint,
+    registry: &dyn Registry,
+    now: u64,
+) -> Result<Judged, Refusal> {
+    let registration = registry.look_up(key).ok_or_else(|| unknown_key(key))?;
     stands(&registration, now)?;
     if !row.who.includes(&registration.identity) {
         return Err(not_permitted(row, &registration.identity));
@@ -105,13 +116,14 @@ fn unknown_key(key: &KeyThumbprint) -> Refusal {
     )
 }
 
-/// Not final: the caller may be registered, and this node has still to catch up.
-pub(super) fn not_known_here(key: &KeyThumbprint) -> Refusal {
+/// Not final: the caller may have been registered, resumed or given a role meanwhile, and
+/// this node has still to catch up.
+pub(super) fn cannot_tell(key: &KeyThumbprint) -> Refusal {
     Refusal::new(
         Code::Unavailable,
         "STALE",
         format!(
-            "this node does not know the key {key}, and cannot prove that its registry is recent"
+            "this node does not let the key {key} in, and cannot prove that its registry is recent"
         ),
         "ask another node; this one answers again once it has caught up with the leader",
     )

@@ -18,7 +18,7 @@ use super::callers::Shared;
 use super::deadline;
 use super::http_refusal::http_refusal;
 use super::identity::{Caller, Identity};
-use super::judge::not_known_here;
+use super::judge::cannot_tell;
 use super::permission::{Row, Shape, row_of};
 use super::previous_attempts;
 use super::refusal::Refusal;
@@ -116,12 +116,7 @@ where
         Err(Unroutable::Plain(status)) => return plain(status),
     };
     span.record("method", row.path);
-    if let Some(connection) = request.extensions().get::<Connection>().copied()
-        && let Err(refusal) = may_be_known(&shared, row, &connection).await
-    {
-        return answer(row.shape, refusal);
-    }
-    let admitted = match admit(shared, row, request, id, &span) {
+    let admitted = match admit(shared, row, request, id, &span).await {
         Ok(admitted) => admitted,
         Err(refusal) => return answer(row.shape, refusal),
     };
@@ -132,7 +127,7 @@ where
     } = admitted;
     let judged = standing.clone();
     let outcome = match row.shape {
-        Shape::Streaming => stream(inner, request, judged).await,
+        Shape::Streaming | Shape::Batches => stream(inner, request, judged).await,
         Shape::Unary | Shape::Http => single(inner, request, judged).await,
     };
     match outcome {
@@ -144,27 +139,35 @@ where
     }
 }
 
-/// A key that is not known here may have been registered a moment ago, through another
-/// node: "not registered" is final, so it is said of a registry that holds everything
-/// that was acknowledged before the request came. Whoever waits for that takes the place
-/// of a stranger's request.
-async fn may_be_known(
-    shared: &Shared,
+/// The caller's standing. Whom this node does not let in may have been registered,
+/// resumed or given a role a moment ago, through another node. Such a refusal is final,
+/// so it is said by a registry that holds everything that was acknowledged before the
+/// request came. Whoever waits for that has a place.
+async fn judged(
+    shared: &Arc<Shared>,
     row: &'static Row,
     connection: &Connection,
-) -> Result<(), Refusal> {
-    let (false, Some(proved)) = (row.who.is_anyone(), &connection.proved) else {
-        return Ok(());
+) -> Result<Standing, Refusal> {
+    let key = connection.proved.map(|proved| proved.key);
+    let begin = || Standing::begin(shared.clone(), row, key, shared.asker(connection));
+    let (refusal, key) = match (begin(), key) {
+        (Err(refusal), Some(key)) if is_of_the_registry(&refusal) => (refusal, key),
+        (outcome, _) => return outcome,
     };
-    if shared.registry.look_up(&proved.key).is_some() {
-        return Ok(());
-    }
     shared.rejections.hear(&shared.asker(connection))?;
-    let _place = shared.place(&Identity::Anyone, connection, Shape::Unary)?;
-    if shared.registry.catch_up().await {
-        return Ok(());
+    let known = shared.registry.look_up(&key);
+    let identity = known.map_or(Identity::Anyone, |known| known.identity);
+    let _place = shared.place(&identity, connection, Shape::Unary)?;
+    if !shared.registry.catch_up().await {
+        return Err(cannot_tell(&key));
     }
-    Err(not_known_here(&proved.key))
+    debug!(reason = refusal.reason, "judged again");
+    begin()
+}
+
+/// Whether another state of the registry can say something else.
+fn is_of_the_registry(refusal: &Refusal) -> bool {
+    matches!(refusal.code, Code::PermissionDenied | Code::Unauthenticated)
 }
 
 /// A request that was let through.
@@ -174,7 +177,7 @@ struct Admitted {
     places: Places,
 }
 
-fn admit(
+async fn admit(
     shared: Arc<Shared>,
     row: &'static Row,
     mut request: Request<Body>,
@@ -190,7 +193,7 @@ fn admit(
     let authorised_at = shared.registry.revision();
     let key = connection.proved.map(|proved| proved.key);
     let asker = shared.asker(&connection);
-    let standing = Standing::begin(shared.clone(), row, key, asker.clone()).map_err(|refusal| {
+    let standing = judged(&shared, row, &connection).await.map_err(|refusal| {
         shared.rejections.count(&asker, refusal.code);
         shared.rejections.hear(&asker).err().unwrap_or(refusal)
     })?;
@@ -321,7 +324,7 @@ fn answer(shape: Shape, refusal: Refusal) -> Response<Body> {
     let status = Status::from(refusal);
     match shape {
         Shape::Http => http_refusal(&status),
-        Shape::Unary | Shape::Streaming => status.into_http(),
+        Shape::Unary | Shape::Streaming | Shape::Batches => status.into_http(),
     }
 }
 

@@ -105,6 +105,10 @@ pub enum Shape {
     Unary,
     /// gRPC, with a stream in either direction.
     Streaming,
+    /// The same, of messages that are as large as [`Limits::BATCH_BYTES`].
+    ///
+    /// [`Limits::BATCH_BYTES`]: crate::listener::Limits::BATCH_BYTES
+    Batches,
     /// Plain HTTP, `GET` and `HEAD`.
     Http,
 }
@@ -129,7 +133,7 @@ pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 /// Where what changed is listed as JSON.
 pub const REVOCATIONS_PATH: &str = "/v1/revocations";
 
-use Shape::{Http, Streaming, Unary};
+use Shape::{Batches, Http, Streaming, Unary};
 
 /// The table, in the order of the paths.
 pub const TABLE: &[Row] = &[
@@ -205,7 +209,7 @@ pub const TABLE: &[Row] = &[
     row(
         "/chancery.v1.RevocationService/CheckStream",
         Who::SERVICE.or(Who::OPERATOR),
-        Streaming,
+        Batches,
     ),
     row(
         "/chancery.v1.RevocationService/ListChanges",
@@ -275,7 +279,7 @@ impl Row {
     pub fn takes(&self, method: &Method) -> bool {
         match self.shape {
             Shape::Http => method == Method::GET || method == Method::HEAD,
-            Shape::Unary | Shape::Streaming => method == Method::POST,
+            Shape::Unary | Shape::Streaming | Shape::Batches => method == Method::POST,
         }
     }
 }

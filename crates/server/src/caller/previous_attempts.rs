@@ -9,9 +9,8 @@ const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc
 /// Whether there were any. Whatever cannot be read says that there were: it costs an
 /// entry of the log, and a copy that is not noticed can cost more.
 pub(super) fn any_in(headers: &HeaderMap) -> bool {
-    headers
-        .get(PREVIOUS_ATTEMPTS)
-        .is_some_and(|attempts| attempts.as_bytes() != b"0")
+    let mut said = headers.get_all(PREVIOUS_ATTEMPTS).iter();
+    said.any(|attempts| attempts.as_bytes() != b"0")
 }
 
 #[cfg(test)]
@@ -27,6 +26,10 @@ mod tests {
             any_in(&headers)
         };
         assert!(!any_in(&HeaderMap::new()) && !any("0"));
+        let mut headers = HeaderMap::new();
+        headers.append(PREVIOUS_ATTEMPTS, "0".parse().unwrap());
+        headers.append(PREVIOUS_ATTEMPTS, "2".parse().unwrap());
+        assert!(any_in(&headers));
         assert!(any("1") && any("17") && any("many") && any(""));
     }
 }

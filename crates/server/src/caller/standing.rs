@@ -111,7 +111,9 @@ impl Standing {
     /// A stopping node ends its streams, so that their callers go elsewhere
     /// while there is time; single requests finish.
     fn refuse_if_draining(&self) -> Result<(), Refusal> {
-        if self.row.shape != Shape::Streaming || !self.shared.is_draining() {
+        if !matches!(self.row.shape, Shape::Streaming | Shape::Batches)
+            || !self.shared.is_draining()
+        {
             return Ok(());
         }
         Err(Refusal::new(

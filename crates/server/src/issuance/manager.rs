@@ -310,7 +310,7 @@ impl IssuerManager {
     async fn propose(&self, command: Command, reason: &str) -> Result<Outcome, Failed> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Failed::Unavailable)?;
-        let proposal = Proposal {
+        let mut proposal = Proposal {
             command,
             actor: Actor::Node(self.consensus.node()),
             key: None,
@@ -331,6 +331,7 @@ impl IssuerManager {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => warn!(%error, "a command of this node was not answered"),
             }
+            proposal.retried = true;
         }
         Err(Failed::Unavailable)
     }

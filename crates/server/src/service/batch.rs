@@ -36,10 +36,14 @@ pub(super) async fn checked(
     }
     desk.at_least(&message.min_revision).await?;
     let expected = desk.expectations(None)?;
-    let read = |credential| Stated::read(desk, caller, credential);
-    let stated: Vec<_> = message.credentials.into_iter().map(read).collect();
-
     let holder = Holder::of(&caller.identity);
+    let mut stated = Vec::with_capacity(count);
+    let mut credentials = message.credentials.into_iter();
+    while stated.len() < count {
+        let _turn = desk.turns.take(holder.clone()).await;
+        let read = |credential| Stated::read(desk, caller, credential);
+        stated.extend(credentials.by_ref().take(AT_A_STRETCH).map(read));
+    }
     let mut verdicts = Vec::with_capacity(count);
     for stretch in stated.chunks(AT_A_STRETCH) {
         let _turn = desk.turns.take(holder.clone()).await;

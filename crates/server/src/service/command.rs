@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chancery_authority::{Answer, Command, Kind, Rejection, RequestId};
+use chancery_authority::{Answer, Command, Kind, Reason, Rejection, RequestId};
 use chancery_consensus::{Outcome, Proposal, ProposeError};
 use chancery_credential::Revision;
 use chancery_wire::v1;
@@ -18,6 +18,10 @@ use crate::{
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const MAX_REASON_BYTES: usize = 512;
+/// How far a request id may be ahead of this node's clock: half of what `apply` lets be
+/// ahead of log time. So no request is held up here until what would have been refused
+/// is in order, after a copy of it was told no elsewhere.
+const MOST_AHEAD_MS: u64 = 30_000;
 
 /// A committed command: where it stands and what it says.
 pub(super) struct Done {
@@ -96,6 +100,11 @@ pub(super) fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Stat
         .as_slice()
         .try_into()
         .map_err(|_| parse::invalid("meta.request_id.random", "expected 16 bytes"))?;
+    let ahead_ms = wire.time_ms.saturating_sub(SystemClock::wall_ms());
+    if ahead_ms > MOST_AHEAD_MS {
+        let why = format!("it is {ahead_ms} ms ahead of this node's clock: set the client's clock");
+        return Err(parse::invalid("meta.request_id.time_ms", why));
+    }
     Ok(RequestId {
         time_ms: wire.time_ms,
         random,
@@ -113,7 +122,10 @@ pub(super) fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
 
 /// A rejection is a committed answer: it is final for this request id.
 pub(super) fn rejected(rejection: &Rejection) -> Status {
+    let of_this_node = matches!(rejection.reason(), Reason::ViaUnknown | Reason::ViaBarred);
     let code = match rejection.kind() {
+        // Through another node it may be carried out, and a client tries the next.
+        _ if of_this_node => Code::Unavailable,
         Kind::NotFound => Code::NotFound,
         Kind::AlreadyExists => Code::AlreadyExists,
         Kind::PermissionDenied => Code::PermissionDenied,
@@ -164,8 +176,31 @@ fn not_proposed(error: &ProposeError) -> Status {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use chancery_authority::Reason;
     use tonic_types::StatusExt;
+
+    #[test]
+    fn who_is_not_heard_through_this_node_is_sent_to_another() {
+        for reason in [Reason::ViaUnknown, Reason::ViaBarred] {
+            let status = rejected(&Rejection::new(reason, 7));
+            assert_eq!(status.code(), Code::Unavailable);
+        }
+    }
+
+    #[test]
+    fn a_request_of_a_clock_that_is_far_ahead_is_not_held_up_until_it_is_in_order() {
+        let at = |time_ms| {
+            let wire = v1::RequestId {
+                time_ms,
+                random: vec![7; 16],
+            };
+            request_id(Some(&wire))
+        };
+        let now_ms = SystemClock::wall_ms();
+        assert!(at(now_ms + MOST_AHEAD_MS / 2).is_ok() && at(0).is_ok());
+        let status = at(now_ms + 2 * MOST_AHEAD_MS).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains("set the client's clock"));
+    }
 
     #[test]
     fn a_rejection_tells_the_caller_what_to_do() {

@@ -7,6 +7,9 @@ use tonic::Status;
 
 use super::parse;
 
+/// Owners, grant sets, ancestors and actors of a token: of each at most so many.
+const MOST: usize = 8;
+
 /// Facts that were understood.
 pub(super) struct StatedFacts {
     key_id: KeyId,
@@ -23,7 +26,7 @@ pub(super) struct StatedFacts {
 
 impl StatedFacts {
     pub(super) fn parse(message: &v1::TokenFacts) -> Result<Self, Status> {
-        let mut agents = parse::list("facts.agents", &message.agents)?.into_iter();
+        let mut agents = parse::short_list("facts.agents", &message.agents, 1 + MOST)?.into_iter();
         let subject = agents
             .next()
             .ok_or_else(|| parse::invalid("facts.agents", "it is empty: `sub` comes first"))?;
@@ -33,9 +36,9 @@ impl StatedFacts {
             revision: Revision(message.revision),
             subject,
             actors: agents.collect(),
-            owners: parse::list("facts.owners", &message.owners)?,
-            grant_sets: parse::list("facts.grant_sets", &message.grant_sets)?,
-            ancestors: parse::list("facts.ancestors", &message.ancestors)?,
+            owners: parse::short_list("facts.owners", &message.owners, MOST)?,
+            grant_sets: parse::short_list("facts.grant_sets", &message.grant_sets, MOST)?,
+            ancestors: parse::short_list("facts.ancestors", &message.ancestors, MOST)?,
             issued_at: message.issued_at,
             expires_at: message.expires_at,
         })

@@ -44,6 +44,22 @@ where
         .collect()
 }
 
+/// The same, of at most `most` entries.
+pub(super) fn short_list<T>(name: &str, texts: &[String], most: usize) -> Result<Vec<T>, Status>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    if texts.len() > most {
+        let why = format!(
+            "it has {} entries, and a token has {most} at most",
+            texts.len()
+        );
+        return Err(invalid(name, why));
+    }
+    list(name, texts)
+}
+
 /// A field that has to be there.
 pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, Status> {
     value.ok_or_else(|| invalid(name, "it is missing"))

@@ -120,6 +120,9 @@ impl Desk {
         if service.is_some_and(|service| service.audiences().contains(audience)) {
             return Ok(());
         }
+        if self.age_ms().is_none() {
+            return Err(stale());
+        }
         Err(refuse(
             Code::PermissionDenied,
             "OTHER_AUDIENCE",

@@ -11,6 +11,7 @@ use tonic::Code;
 use crate::support::{Client, Node, Settings, Witness, call, soon};
 
 const WATCH: &str = "/chancery.v1.RevocationService/Watch";
+const CHECK_STREAM: &str = "/chancery.v1.RevocationService/CheckStream";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 
@@ -66,6 +67,28 @@ async fn too_many_streams_of_one_principal_are_refused_on_whatever_connection() 
         }
     })
     .await;
+}
+
+/// Each of them can hold a large message that does not come whole.
+#[tokio::test]
+async fn streams_of_batches_are_counted_by_themselves() {
+    let mut node = bounded(Bounds {
+        batches: Share {
+            principal: 1,
+            ..Bounds::default().batches
+        },
+        ..Bounds::default()
+    })
+    .await;
+    let shop = node.registry.register_service("shop");
+    let first = node.connect(&shop).await.begin(CHECK_STREAM);
+    node.reached("service:shop", CHECK_STREAM).await;
+    let second = node.connect(&shop).await.call(CHECK_STREAM).await;
+    let status = second.status().await;
+    assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
+    assert!(status.message().contains("streams of batches"), "{status}");
+    assert_eq!(node.connect(&shop).await.call(WATCH).await.code, 200);
+    drop(first);
 }
 
 /// Everything of strangers as narrow as it can be without being closed.

@@ -127,6 +127,29 @@ async fn whoever_was_just_registered_elsewhere_is_let_in_at_the_first_try() {
     );
 }
 
+/// What a node says that may be behind is not final.
+#[tokio::test]
+async fn whoever_was_just_resumed_elsewhere_is_let_in_and_told_to_go_on_where_that_cannot_be_known()
+{
+    let node = Node::start().await;
+    let agent = node.registry.register_agent("one");
+    let client = node.connect(&agent).await;
+    node.registry.suspend(&agent);
+    let status = client.call(WHO_AM_I).await.status().await;
+    assert_eq!(call::reason(&status), "AGENT_SUSPENDED");
+
+    let resumed = registry::agent("one");
+    node.registry.registered_elsewhere(&agent, resumed);
+    let answer = client.call(WHO_AM_I).await;
+    assert_eq!(answer.header("x-caller"), "agent:spiffe://example.org/one");
+
+    node.registry.suspend(&agent);
+    node.registry.go_stale();
+    let status = client.call(WHO_AM_I).await.status().await;
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    assert_eq!(call::reason(&status), "STALE");
+}
+
 #[tokio::test]
 async fn an_unknown_key_is_told_which_key_to_register() {
     let mut node = Node::start().await;
