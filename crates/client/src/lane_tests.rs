@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use chancery_wire::v1::{
@@ -284,30 +283,4 @@ async fn where_no_stream_is_to_be_had_each_mint_goes_alone() {
         1,
         "and it is not asked for one again and again"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_asked_of_a_stream_that_was_idle_has_its_own_time() {
-    let (node, lane) = FakeNode::answering(1, true);
-    let answers = join_all(["a", "b"].map(|audience| mint(&lane, audience))).await;
-    assert!(answers.iter().all(Result::is_ok));
-    tokio::time::sleep(Duration::from_millis(14_900)).await;
-    let late = begin(&lane, "c").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    node.answers.add_permits(1);
-    assert_eq!(late.await.unwrap().unwrap(), "c");
-    assert_eq!(node.opened(), 1);
-
-    // Nobody asks; or the node has fallen silent.
-    tokio::time::sleep(Duration::from_secs(16)).await;
-    let answers = join_all(["d", "e"].map(|audience| mint(&lane, audience)));
-    let silent = tokio::time::timeout(Duration::from_secs(20), answers).await;
-    let answers = silent.unwrap();
-    assert_eq!(answers[0].as_ref().unwrap(), "d", "it went alone");
-    let given_up = answers[1].as_ref().unwrap_err();
-    assert!(
-        given_up.message().contains("nothing was answered"),
-        "{given_up}"
-    );
-    assert_eq!(node.opened(), 2);
 }

@@ -221,3 +221,41 @@ impl Reader {
 fn lost(why: &str) -> Status {
     Status::unavailable(format!("the stream of mints ended: {why}"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A stream on which nothing was answered for a while, and the one who waits was
+    /// sent so long ago; how long it goes on, and whether it takes more.
+    fn idle(sent: Option<Duration>) -> (Option<Duration>, bool) {
+        let room = Arc::new(Semaphore::new(1));
+        let mut waiting = Waiting::default();
+        waiting.line.extend(sent.map(|ago| Waiter {
+            sequence: 0,
+            since: Instant::now().checked_sub(ago).unwrap(),
+            answer: oneshot::channel().0,
+            _room: room.clone().try_acquire_owned().unwrap(),
+        }));
+        let reader = Reader {
+            room,
+            waiting: Arc::new(Mutex::new(waiting)),
+        };
+        let patience = reader.patience();
+        let ended = reader.waiting.lock().ended;
+        (patience, !ended)
+    }
+
+    #[test]
+    fn who_asks_when_nobody_had_for_a_while_has_its_own_time() {
+        let (patience, goes_on) = idle(Some(Duration::from_secs(1)));
+        assert!(goes_on && patience.unwrap() > Duration::from_secs(5));
+        assert_eq!(
+            idle(Some(IDLE)),
+            (None, false),
+            "the node has fallen silent"
+        );
+        assert_eq!(idle(None), (None, false), "nobody asks");
+    }
+}
