@@ -42,6 +42,7 @@ pub mod listener;
 mod metrics;
 mod minting;
 mod node;
+mod open_files;
 mod polling;
 mod rate;
 mod recent;

@@ -129,6 +129,10 @@ fn describe_records() {
 
 fn describe_edge() {
     describe_gauge!("chancery_connections", "Callers connected now.");
+    describe_gauge!(
+        "chancery_handshakes",
+        "TLS handshakes of callers under way."
+    );
     describe_counter!(
         "chancery_connections_refused_total",
         "Connections closed for a bound of this node, by reason."

@@ -34,6 +34,7 @@ use crate::{
     listener::{Limits, Listener},
     metrics::{self, Gauges, MetricsError},
     minting::{Minter, Turns},
+    open_files,
     rate::Rates,
     recent::Recent,
     records::{self, Author, RECORDS_DIRECTORY, Records, RecordsError},
@@ -467,6 +468,7 @@ async fn bind_public(
 ) -> Result<Listener, ServeError> {
     let address = config.api_listen;
     let limits = Limits {
+        connections: open_files::room_for_connections(Limits::default().connections),
         drain: Duration::from_secs(config.drain_seconds),
         ..Limits::default()
     };

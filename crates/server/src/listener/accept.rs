@@ -18,8 +18,9 @@ use tower::{Layer, Service};
 use tracing::{info, warn};
 
 use super::connection::{self, Slots, Terms};
+use super::handshakes::Handshakes;
 use super::limits::Limits;
-use crate::caller::{Callers, Holder, Place, Tally};
+use crate::caller::Callers;
 
 /// The pause after the system refused a connection for want of something that
 /// only time gives back: file descriptors, memory.
@@ -114,10 +115,8 @@ impl Listener {
 
 /// Who gets in.
 struct Gate {
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Handshakes>,
     connections: Arc<Semaphore>,
-    addresses: Arc<Tally>,
-    per_address: u32,
 }
 
 type Entered = (TcpStream, SocketAddr, Slots);
@@ -125,10 +124,8 @@ type Entered = (TcpStream, SocketAddr, Slots);
 impl Gate {
     fn new(limits: &Limits) -> Self {
         Self {
-            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            handshakes: Handshakes::within(limits),
             connections: Arc::new(Semaphore::new(limits.connections)),
-            addresses: Tally::new(),
-            per_address: limits.handshakes_per_address,
         }
     }
 
@@ -147,8 +144,6 @@ impl Gate {
     }
 
     async fn enter(&self, tcp: &TcpListener) -> Option<Entered> {
-        // Before accepting: those that have to wait do so in the kernel's queue.
-        let handshake = self.handshakes.clone().acquire_owned().await.ok()?;
         let (tcp, remote) = match tcp.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -156,25 +151,16 @@ impl Gate {
                 return None;
             }
         };
-        let Some(address) = self.place_of(remote) else {
-            return refused("address");
-        };
         let Ok(connection) = self.connections.clone().try_acquire_owned() else {
             return refused("full");
         };
         // Without it, a small answer waits for the acknowledgement of the last.
         tcp.set_nodelay(true).ok()?;
         let slots = Slots {
-            handshake: (handshake, address),
+            handshake: self.handshakes.begin(remote.ip()),
             connection,
         };
         Some((tcp, remote, slots))
-    }
-
-    fn place_of(&self, remote: SocketAddr) -> Option<Place> {
-        self.addresses
-            .take(Holder::at(remote.ip()), self.per_address)
-            .ok()
     }
 }
 

@@ -22,9 +22,10 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt};
 use tracing::debug;
 
+use super::handshakes::Handshake;
 use super::idle::{Activity, Sending};
 use super::limits::Limits;
-use crate::caller::{Callers, Connection, Place};
+use crate::caller::{Callers, Connection};
 use crate::tls::{ALPN_H2, CallerKey};
 
 /// What all connections of a listener share.
@@ -41,7 +42,7 @@ pub(super) struct Terms {
 
 /// What a connection holds: for its handshake, and for all its life.
 pub(super) struct Slots {
-    pub(super) handshake: (OwnedSemaphorePermit, Place),
+    pub(super) handshake: Handshake,
     pub(super) connection: OwnedSemaphorePermit,
 }
 
@@ -65,6 +66,7 @@ pub(super) async fn serve<S>(
     } = slots;
     let accepted = tokio::select! {
         () = terms.drain.cancelled() => return,
+        () = handshake.given_up() => Err(Failure::GivenUp),
         accepted = shake_hands(&terms, tcp) => accepted,
     };
     drop(handshake);
@@ -102,6 +104,8 @@ pub(super) async fn serve<S>(
 enum Failure {
     #[error("it took too long")]
     TooSlow,
+    #[error("its place was needed for one that began later")]
+    GivenUp,
     #[error(transparent)]
     Refused(std::io::Error),
     #[error("the client's certificate cannot be read")]
@@ -113,6 +117,7 @@ impl Failure {
     fn reason(&self) -> &'static str {
         match self {
             Self::TooSlow => "time",
+            Self::GivenUp => "crowded",
             Self::Refused(_) => "tls",
             Self::Unreadable => "certificate",
         }

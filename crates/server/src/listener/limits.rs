@@ -8,11 +8,12 @@ pub struct Limits {
     /// Connections at a time. One more is closed as soon as it is accepted, so
     /// that its client goes to another node at once.
     pub connections: usize,
-    /// Handshakes at a time. While there are so many, none is accepted.
+    /// Handshakes at a time. One more ends the oldest of the address that has begun
+    /// most: nobody keeps the others out by being slow.
     pub handshakes: usize,
-    /// Of these, from one address (of IPv6, from one /64). One more is closed at
-    /// once: nobody alone keeps the others out by being slow.
-    pub handshakes_per_address: u32,
+    /// Of these, from one address (of IPv6, from one /64). One more ends the oldest
+    /// of them.
+    pub handshakes_per_address: usize,
     /// How long a handshake may take.
     pub handshake_time: Duration,
     /// How long a principal's connection may be without a request; it is closed

@@ -14,6 +14,7 @@
 
 mod accept;
 mod connection;
+mod handshakes;
 mod idle;
 mod limits;
 

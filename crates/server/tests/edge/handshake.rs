@@ -3,6 +3,7 @@
 use chancery_authority::Role;
 use chancery_credential::CertificateThumbprint;
 use chancery_server::listener::Limits;
+use futures::FutureExt;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -254,52 +255,68 @@ async fn every_connection_proves_its_key_anew() {
 }
 
 #[tokio::test]
-async fn a_stalled_handshake_gives_its_slot_back() {
-    let limits = Limits {
-        handshakes: 1,
+async fn a_stalled_handshake_ends_when_its_time_is_up() {
+    let node = limited(Limits {
         handshake_time: Duration::from_millis(300),
         ..Limits::default()
-    };
-    let node = Node::with(Settings {
-        limits,
-        ..Settings::default()
+    })
+    .await;
+    let mut silent = TcpStream::connect(node.address).await.unwrap();
+    assert_eq!(soon("the end", silent.read(&mut [0; 1])).await.unwrap(), 0);
+}
+
+/// Whatever the flood does, it is not its time that lets others in.
+const NEVER: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn handshakes_that_are_never_finished_keep_nobody_out() {
+    let node = limited(Limits {
+        handshakes: 8,
+        handshake_time: NEVER,
+        ..Limits::default()
     })
     .await;
     let agent = node.registry.register_agent("one");
-    let mut silent = TcpStream::connect(node.address).await.unwrap();
-
-    // It has to wait for the only slot.
-    let client = soon("the slot", Client::connect(node.address, Some(&agent)))
+    let mut silent = Vec::new();
+    for number in 0..32 {
+        let from = [127, 0, 0, 1 + number % 4].into();
+        silent.push(call::connect_from(from, node.address).await.unwrap());
+    }
+    let client = soon("a place", Client::connect(node.address, Some(&agent)))
         .await
         .unwrap();
     assert_eq!(
         client.call(WHO_AM_I).await.header("x-caller"),
         "agent:spiffe://example.org/one"
     );
-    assert_eq!(soon("the end", silent.read(&mut [0; 1])).await.unwrap(), 0);
+    let oldest = &mut silent[0];
+    let ended = soon("the end", oldest.read(&mut [0; 1])).await;
+    assert!(matches!(ended, Ok(0) | Err(_)));
 }
 
 #[tokio::test]
 async fn one_address_cannot_take_every_handshake() {
-    let limits = Limits {
+    let node = limited(Limits {
         handshakes_per_address: 1,
+        handshake_time: NEVER,
         ..Limits::default()
-    };
-    let node = Node::with(Settings {
+    })
+    .await;
+    let mut silent = TcpStream::connect(node.address).await.unwrap();
+    // Of the same address, and of another that is not in its way.
+    let other = call::connect_from([127, 0, 0, 9].into(), node.address);
+    let mut other = other.await.unwrap();
+    let client = soon("a place", Client::connect(node.address, None)).await;
+    assert!(client.is_ok());
+    let ended = soon("the end", silent.read(&mut [0; 1])).await;
+    assert!(matches!(ended, Ok(0) | Err(_)));
+    assert!(other.read(&mut [0; 1]).now_or_never().is_none());
+}
+
+async fn limited(limits: Limits) -> Node {
+    Node::with(Settings {
         limits,
         ..Settings::default()
     })
-    .await;
-    let silent = TcpStream::connect(node.address).await.unwrap();
-    let mut second = TcpStream::connect(node.address).await.unwrap();
-    let closed = soon("the end", second.read(&mut [0; 1])).await;
-    assert!(matches!(closed, Ok(0) | Err(_)));
-
-    drop(silent);
-    soon("the slot", async {
-        while Client::connect(node.address, None).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    .await
 }

@@ -62,14 +62,18 @@ pub async fn shake_hands(
 }
 
 /// From an address of this machine's choosing: all of 127.0.0.0/8 is its own.
+pub async fn connect_from(from: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(address).await
+}
+
 async fn shake_hands_from(
     from: IpAddr,
     address: SocketAddr,
     config: Arc<ClientConfig>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((from, 0).into())?;
-    let tcp = socket.connect(address).await?;
+    let tcp = connect_from(from, address).await?;
     TlsConnector::from(config)
         .connect("localhost".try_into().unwrap(), tcp)
         .await
