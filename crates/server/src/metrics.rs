@@ -7,7 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 
-use crate::{clock::SystemClock, status::NodeStatus};
+use crate::{clock::SystemClock, start::broken_rules, status::NodeStatus};
 
 /// The process has a recorder already.
 #[derive(Debug, Error)]
@@ -122,6 +122,10 @@ fn describe_records() {
         "Records of mints that wait to be written."
     );
     describe_gauge!(
+        "chancery_settings_broken",
+        "Rules of this build that the stored settings break: see `chancery settings explain`."
+    );
+    describe_gauge!(
         "chancery_records_behind",
         "1 while records of mints are not in the file in time."
     );
@@ -179,11 +183,18 @@ impl Gauges {
         });
         self.read_members(&status);
         self.read_registry();
+        self.read_settings();
         self.read_databases(&status);
         let health = self.status.health();
         gauge!("chancery_ready").set(if health.ready() { 1.0 } else { 0.0 });
         gauge!("chancery_records_waiting").set(self.status.records.waiting() as f64);
         gauge!("chancery_records_behind").set(if health.records_behind { 1.0 } else { 0.0 });
+    }
+
+    fn read_settings(&self) {
+        let settings = self.consensus.directory().settings();
+        let broken = settings.map_or(0, |settings| broken_rules(&settings).len());
+        gauge!("chancery_settings_broken").set(float(broken as u64));
     }
 
     fn read_members(&self, status: &chancery_consensus::Status) {

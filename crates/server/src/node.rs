@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use chancery_authority::WhenBehind;
 use chancery_consensus::{Consensus, Consumer, StartError};
 use thiserror::Error;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -37,7 +38,7 @@ use crate::{
     open_files,
     rate::Rates,
     recent::Recent,
-    records::{self, Author, RECORDS_DIRECTORY, Records, RecordsError},
+    records::{self, Author, BootId, RECORDS_DIRECTORY, Records, RecordsError},
     registry::{self, Principals},
     routes::{self, ReflectionError},
     service::{Desk, Snapshots},
@@ -444,6 +445,7 @@ fn keep_records(
         node,
         lineage: consensus.view().lineage(),
         process,
+        boot: BootId::current(),
     };
     let issuers_of = |former: u64| {
         consensus.read_state(|state| {
@@ -452,14 +454,19 @@ fn keep_records(
             of_former.map(|issuer| issuer.number).collect()
         })
     };
-    records::start(
+    let records = records::start(
         &config.data_dir.join(RECORDS_DIRECTORY),
         &config.records,
         config.api_threads,
         author,
         &issuers_of,
         deserted.clone().drop_guard(),
-    )
+    )?;
+    let settings = consensus.directory().settings();
+    if settings.is_some_and(|settings| settings.records_when_behind == WhenBehind::Drop) {
+        records.recorder().expect_drops();
+    }
+    Ok(records)
 }
 
 async fn bind_public(

@@ -3,13 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chancery_authority::RequestId;
+use chancery_authority::{Inequality, RequestId, Settings};
 use chancery_consensus::{
     Admission, Clocks, Compaction, Consensus, Consumer, Entropy, HistoryBounds, Options,
     PeerIdentity, PeerRecord, SystemClocks, TcpTransport, Timing,
 };
 use tokio::runtime::Runtime;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::{
     admission::InstalledNode, clock::SystemClock, config::Config, issuance::DrawSeed,
@@ -67,7 +67,30 @@ pub(crate) async fn consensus(
         consensus.shutdown().await;
         return Err(error);
     }
+    if let Some(settings) = consensus.directory().settings() {
+        say_broken(&settings);
+    }
     Ok(consensus)
+}
+
+/// What the stored settings break of this build's rules: those that another build
+/// allowed. Nothing that was changed by this build ever does.
+pub(crate) fn broken_rules(settings: &Settings) -> Vec<Inequality> {
+    let mut rules = settings.rules();
+    rules.retain(|rule| !rule.holds);
+    rules
+}
+
+/// Loud, and no more: a node that refused to start would turn a stricter build into an
+/// outage of the cluster, node by node as it is upgraded.
+fn say_broken(settings: &Settings) {
+    for rule in broken_rules(settings) {
+        error!(
+            setting = rule.setting, %rule,
+            "the cluster's settings break a rule of this build, and are served as they are: see \
+             `chancery settings explain`, and change them with `chancery settings set`"
+        );
+    }
 }
 
 async fn options(
@@ -169,5 +192,21 @@ async fn birth(installed: &InstalledNode, consensus: &Consensus) -> Result<(), S
         // It was born between the look and the proposal: the log was behind.
         Err(rejection) if rejection.code() == "ALREADY_BORN" => Ok(()),
         Err(rejection) => Err(ServeError::Birth(rejection.to_string())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_another_build_allowed_are_told_of_rule_by_rule() {
+        let domain = "test.example".parse().unwrap();
+        let mut settings = Settings::new(domain, "https://chancery.test.example");
+        assert_eq!(broken_rules(&settings), []);
+        settings.ttl_cap_s = 7_200;
+        let broken = broken_rules(&settings);
+        assert_eq!(broken[0].setting, "ttl_cap_s", "{broken:?}");
     }
 }

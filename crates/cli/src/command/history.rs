@@ -27,7 +27,13 @@ const PAGE: u32 = 500;
   chancery history --about agent:spiffe://example.org/billing
   chancery history --via 2 --limit 0 --output json
 
-Needs the role auditor. The newest come first.")]
+Needs the role auditor. The newest come first.
+
+Only what was decided stands here, and is the same on every node. A command that the leader could
+only reject never entered the log: look for `rejected before the log` in the leader's own log,
+with the actor, the node it came through, and the reason. What is kept is bounded by size and age
+(`history_mib`, `history_days` in node.toml), apart for operators, nodes and agents, for what was
+done and what was refused, and in equal shares for the nodes that commands came through.")]
 pub struct HistoryArgs {
     /// Who asked: operator:NAME, agent:SPIFFE-ID, service:NAME, node:NUMBER
     #[arg(long, value_name = "ACTOR")]

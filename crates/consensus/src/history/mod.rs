@@ -4,12 +4,13 @@
 //! by it, and no digest counts it.
 //!
 //! ```text
-//! history/<part>            how much the part holds
-//! history/<part><revision>  an entry
+//! history/<class><via>            how much came through a node, of a class
+//! history/<class><via><revision>  an entry
 //! ```
 //!
-//! It is bounded by size and age, part by part: what one sort of caller floods does
-//! not push out what the others did, and refusals push out refusals only.
+//! It is bounded by size and age, class by class: what one sort of caller floods does
+//! not push out what the others did, refusals push out refusals only, and what comes
+//! through one node pushes out its own before it pushes out another's.
 
 mod part;
 mod read;
@@ -50,14 +51,15 @@ pub struct HistoryEntry {
 /// How much of the history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryBounds {
-    /// Of each part, in bytes. The oldest go first.
+    /// Of each class, in bytes. The oldest go first of what came through the node that
+    /// has the most.
     pub bytes: u64,
     /// By log time.
     pub age: Duration,
 }
 
 impl Default for HistoryBounds {
-    /// 256 MiB a part, and there are six; 90 days.
+    /// 256 MiB a class, and there are six; 90 days.
     fn default() -> Self {
         Self {
             bytes: 256 << 20,
@@ -79,8 +81,8 @@ impl Amount {
         self.bytes = self.bytes.saturating_add(value.len() as u64);
     }
 
-    fn take(&mut self, value: &Bytes) {
+    fn take(&mut self, bytes: u64) {
         self.entries = self.entries.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(value.len() as u64);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }

@@ -51,7 +51,7 @@ pub struct HistoryPage {
 /// # Errors
 /// The disk's, or an entry that cannot be read.
 pub(crate) fn page(store: &StateStore, query: &HistoryQuery) -> io::Result<HistoryPage> {
-    let mut parts: Vec<_> = Part::ALL
+    let mut parts: Vec<_> = Part::all(store)?
         .into_iter()
         .map(|part| Newest::of(part, query.before))
         .collect();

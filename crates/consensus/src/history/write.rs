@@ -1,33 +1,54 @@
 //! Entries on their way to the disk, and the oldest on their way out.
 
-use std::io;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    io,
+};
 
 use bytes::Bytes;
-use chancery_authority::{Command, State};
+use chancery_authority::Command;
 use chancery_credential::Revision;
 use chancery_storage::{Row, RowWrite, StateStore};
 use parking_lot::Mutex;
 
-use super::{Amount, HistoryBounds, HistoryEntry, TABLE, part::Part};
+use super::{
+    Amount, HistoryBounds, HistoryEntry, TABLE,
+    part::{Class, Part},
+};
 use crate::codec::{decode_amount, decode_history_entry, encode_amount, encode_history_entry};
 
-/// Entries that one batch lets go at most, of each part: more than it can bring, so
+/// Entries that one batch lets go at most, of each class: more than it can bring, so
 /// that what is over the bound is worn away.
 const GO_AT_ONCE: usize = 512;
 /// Entries that are read at a time for that.
 const READ_AT_ONCE: usize = 16;
 
-type Kept = [KeptPart; Part::ALL.len()];
+/// Parts that hold something: at most six for each node through which anything came
+/// that is still told of.
+type Kept = BTreeMap<Part, KeptPart>;
 
 /// What is known of a part without reading it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct KeptPart {
     amount: Amount,
-    /// None of its entries is before this: to look for the oldest from the beginning
-    /// would be to pass over everything that was ever let go.
+    /// None of its entries on the disk is before this, but for those that were read:
+    /// to look for the oldest from the beginning would be to pass over everything that
+    /// was ever let go.
     from: Revision,
+    /// The oldest on the disk, read ahead.
+    oldest: VecDeque<Oldest>,
     /// Log time of its oldest entry, milliseconds; not known after a start.
     oldest_ms: Option<u64>,
+}
+
+/// An entry that goes when its turn comes.
+#[derive(Clone, Debug)]
+struct Oldest {
+    key: Vec<u8>,
+    bytes: u64,
+    /// No time of one that cannot be read: it is let go when its turn comes by size.
+    at_ms: Option<u64>,
 }
 
 /// Keeps the history within its bounds.
@@ -55,87 +76,154 @@ impl Writer {
         Ok(())
     }
 
-    /// What is to be written with a batch of entries that has led to `state`.
+    /// How many rows the history has now.
+    pub(crate) fn row_count(&self) -> u64 {
+        let kept = self.kept.lock();
+        let entries = kept.values().map(|part| part.amount.entries);
+        entries.sum::<u64>().saturating_add(kept.len() as u64)
+    }
+
+    /// What is to be written with a batch of entries after which it is `log_time_ms`.
+    /// Reads the disk: nobody's reading of the state is to wait for it.
     ///
     /// What is kept may differ between nodes with other bounds: nothing depends on it.
     pub(crate) fn rows(
         &self,
         entries: &[HistoryEntry],
-        state: &State,
+        log_time_ms: u64,
     ) -> io::Result<Vec<RowWrite>> {
         let mut kept = self.kept.lock();
-        let mut rows = Vec::new();
-        for (part, kept) in Part::ALL.into_iter().zip(kept.iter_mut()) {
-            let before = rows.len();
-            for entry in entries.iter().filter(|entry| Part::of(entry) == part) {
-                let value = encode_history_entry(entry);
-                kept.add(entry, &value);
-                rows.push(row(part.key(entry.revision), Some(value)));
-            }
-            self.let_go(part, kept, state, &mut rows)?;
-            if rows.len() > before {
-                rows.push(row(part.amount_key(), Some(encode_amount(kept.amount))));
-            }
+        let mut batch = Batch::default();
+        for entry in entries {
+            batch.bring(entry, kept.entry(Part::of(entry)).or_default());
         }
-        Ok(rows)
+        for class in Class::ALL {
+            self.let_go_of_the_old(class, log_time_ms, &mut kept, &mut batch)?;
+            self.let_go_of_the_most(class, &mut kept, &mut batch)?;
+        }
+        for part in std::mem::take(&mut batch.changed) {
+            let amount = kept.get(&part).map(|kept| kept.amount);
+            let amount = amount.filter(|amount| amount.entries > 0);
+            if amount.is_none() {
+                kept.remove(&part);
+            }
+            let rest = row(part.amount_key(), amount.map(encode_amount));
+            batch.rows.push(rest);
+        }
+        Ok(batch.rows)
     }
 
-    /// The oldest of a part, while it is beyond its bound or they are too old. What the
-    /// batch itself brings is not on the disk yet, and stays.
-    fn let_go(
+    fn let_go_of_the_old(
         &self,
-        part: Part,
-        kept: &mut KeptPart,
-        state: &State,
-        rows: &mut Vec<RowWrite>,
+        class: Class,
+        log_time_ms: u64,
+        kept: &mut Kept,
+        batch: &mut Batch,
     ) -> io::Result<()> {
         let age_ms = u64::try_from(self.bounds.age.as_millis()).unwrap_or(u64::MAX);
-        let end_ms = state.log_time_ms().saturating_sub(age_ms);
-        let over = |kept: &KeptPart| kept.amount.bytes > self.bounds.bytes;
-        let is_young = kept.oldest_ms.is_some_and(|oldest_ms| oldest_ms >= end_ms);
-        if kept.amount.entries == 0 || (is_young && !over(kept)) {
-            return Ok(());
-        }
-        kept.oldest_ms = None;
-        let mut gone = 0;
-        while gone < GO_AT_ONCE {
-            let from = part.key(kept.from);
-            let oldest = self.store.first(TABLE, &from, &part.end(), READ_AT_ONCE)?;
-            if oldest.is_empty() {
-                return Ok(());
+        let end_ms = log_time_ms.saturating_sub(age_ms);
+        let mut left = GO_AT_ONCE;
+        for (part, kept) in kept.iter_mut().filter(|(part, _)| part.class == class) {
+            if kept.oldest_ms.is_some_and(|oldest_ms| oldest_ms >= end_ms) {
+                continue;
             }
-            for candidate in oldest {
-                let (revision, at_ms) = position(&candidate);
-                if !over(kept) && at_ms.is_none_or(|at_ms| at_ms >= end_ms) {
-                    (kept.from, kept.oldest_ms) = (revision, at_ms);
-                    return Ok(());
+            while left > 0
+                && let Some(at_ms) = self.peek(*part, kept)?.map(|oldest| oldest.at_ms)
+            {
+                kept.oldest_ms = at_ms;
+                if at_ms.is_none_or(|at_ms| at_ms >= end_ms) {
+                    break;
                 }
-                kept.amount.take(&candidate.value);
-                kept.from = Revision(revision.0.saturating_add(1));
-                gone += 1;
-                rows.push(row(candidate.key.to_vec(), None));
+                batch.let_go(*part, kept);
+                left -= 1;
             }
         }
         Ok(())
     }
-}
 
-impl KeptPart {
-    fn add(&mut self, entry: &HistoryEntry, value: &Bytes) {
-        if self.amount.entries == 0 {
-            (self.from, self.oldest_ms) = (entry.revision, Some(entry.log_time_ms));
+    /// While a class is beyond its bound, the oldest entry goes of what came through the
+    /// node that has the most there: who floods it pushes out its own, and what came
+    /// through another stays as long as that is less than an equal share. What the batch
+    /// itself brings is not on the disk yet, and stays.
+    fn let_go_of_the_most(
+        &self,
+        class: Class,
+        kept: &mut Kept,
+        batch: &mut Batch,
+    ) -> io::Result<()> {
+        for _ in 0..GO_AT_ONCE {
+            let own = || kept.iter().filter(|(part, _)| part.class == class);
+            let bytes: u64 = own().map(|(_, kept)| kept.amount.bytes).sum();
+            let most = own().max_by_key(|(part, kept)| (kept.amount.bytes, Reverse(part.via)));
+            let most = most.map(|(part, _)| *part);
+            let Some(part) = most.filter(|_| bytes > self.bounds.bytes) else {
+                return Ok(());
+            };
+            let Some(kept) = kept.get_mut(&part) else {
+                return Ok(());
+            };
+            if self.peek(part, kept)?.is_none() {
+                return Ok(());
+            }
+            batch.let_go(part, kept);
         }
-        self.amount.add(value);
+        Ok(())
+    }
+
+    /// The oldest of a part on the disk.
+    fn peek<'a>(&self, part: Part, kept: &'a mut KeptPart) -> io::Result<Option<&'a Oldest>> {
+        if kept.oldest.is_empty() && kept.amount.entries > 0 {
+            let from = part.key(kept.from);
+            let rows = self.store.first(TABLE, &from, &part.end(), READ_AT_ONCE)?;
+            if let Some(last) = rows.last() {
+                kept.from = Revision(Part::revision(&last.key).0.saturating_add(1));
+            }
+            kept.oldest.extend(rows.into_iter().map(Oldest::of));
+        }
+        Ok(kept.oldest.front())
     }
 }
 
-/// Where an entry stands, by its key, and when; no time of one that cannot be read: it
-/// is let go when its turn comes by size.
-fn position(row: &Row) -> (Revision, Option<u64>) {
-    let number = row.key.iter().skip(1);
-    let revision = number.fold(0, |number, byte| (number << 8) | u64::from(*byte));
-    let entry = decode_history_entry(row.value.clone()).ok();
-    (Revision(revision), entry.map(|entry| entry.log_time_ms))
+/// What a batch writes.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<RowWrite>,
+    changed: BTreeSet<Part>,
+}
+
+impl Batch {
+    fn bring(&mut self, entry: &HistoryEntry, kept: &mut KeptPart) {
+        let part = Part::of(entry);
+        let value = encode_history_entry(entry);
+        if kept.amount.entries == 0 {
+            (kept.from, kept.oldest_ms) = (entry.revision, Some(entry.log_time_ms));
+        }
+        kept.amount.add(&value);
+        self.rows.push(row(part.key(entry.revision), Some(value)));
+        self.changed.insert(part);
+    }
+
+    /// The oldest that was read of a part.
+    fn let_go(&mut self, part: Part, kept: &mut KeptPart) {
+        if let Some(oldest) = kept.oldest.pop_front() {
+            kept.amount.take(oldest.bytes);
+            kept.oldest_ms = kept.oldest.front().and_then(|next| next.at_ms);
+            self.rows.push(row(oldest.key, None));
+            self.changed.insert(part);
+        }
+    }
+}
+
+impl Oldest {
+    fn of(row: Row) -> Self {
+        let bytes = row.value.len() as u64;
+        let entry = decode_history_entry(row.value).ok();
+        Self {
+            key: row.key.to_vec(),
+            bytes,
+            at_ms: entry.map(|entry| entry.log_time_ms),
+        }
+    }
 }
 
 fn row(key: Vec<u8>, value: Option<Bytes>) -> RowWrite {
@@ -147,11 +235,17 @@ fn row(key: Vec<u8>, value: Option<Bytes>) -> RowWrite {
 }
 
 fn read_amounts(store: &StateStore) -> io::Result<Kept> {
-    let mut kept = Kept::default();
-    for (kept, part) in kept.iter_mut().zip(Part::ALL) {
-        if let Some(value) = store.get(TABLE, &part.amount_key())? {
-            kept.amount = decode_amount(value)?;
-        }
+    let mut kept = Kept::new();
+    for part in Part::all(store)? {
+        let amount = match store.get(TABLE, &part.amount_key())? {
+            Some(value) => decode_amount(value)?,
+            None => Amount::default(),
+        };
+        let known = KeptPart {
+            amount,
+            ..KeptPart::default()
+        };
+        kept.insert(part, known);
     }
     Ok(kept)
 }

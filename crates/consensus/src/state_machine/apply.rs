@@ -43,7 +43,7 @@ impl StateMachine {
         let mut position = self.published.position.read().clone();
         let mut differs = None;
         let mut applied = Vec::new();
-        let (rows, digest) = {
+        let (mut rows, digest, log_time_ms) = {
             let mut state = self.published.state.write();
             for (entry, responder) in batch {
                 let revision = Revision(entry.log_id.index);
@@ -75,10 +75,11 @@ impl StateMachine {
                 position.last = Some(entry.log_id);
                 answers.extend(responder.map(|responder| (responder, reply)));
             }
-            let mut rows = changed_rows(&mut state);
-            rows.extend(self.history.rows(&applied, &state)?);
-            (rows, state.digest())
+            let rows = changed_rows(&mut state);
+            (rows, state.digest(), state.log_time_ms())
         };
+        // The state may be read meanwhile: this reads the disk.
+        rows.extend(self.history.rows(&applied, log_time_ms)?);
         let record = AppliedRecord {
             last: position.last,
             membership: position.membership.clone(),
@@ -87,6 +88,9 @@ impl StateMachine {
         };
         self.store.write(rows, applied_of(&record))?;
         if let Some(differs) = differs {
+            // Before anybody hears of it: a machine that goes down now must not come up
+            // as one that knows nothing of it.
+            self.store.sync()?;
             return Err(Unfit::Differs(differs.at).into());
         }
         self.publish(position, entries, answers);

@@ -97,9 +97,10 @@ impl StateMachine {
         Ok(self.snapshot_of(newest)?)
     }
 
-    /// How many rows the state has now.
+    /// How many rows an image of the present state has, the history's among them.
     pub(crate) fn rows_now(&self) -> u64 {
-        self.published.state.read().row_count() as u64
+        let state = self.published.state.read().row_count() as u64;
+        state.saturating_add(self.history.row_count())
     }
 
     /// An image that the disk has damaged is replaced by one of the present state.

@@ -11,6 +11,7 @@ use crate::{
     Clocks as _, Compaction, HistoryBounds, HistoryEntry, HistoryQuery, Proposal, SystemClocks,
     codec::{command_digest, encode_stamped},
     command::EncodedCommand,
+    state_machine::SnapshotSource,
 };
 
 /// All that fits, page by page.
@@ -210,6 +211,73 @@ async fn the_oldest_go_when_there_is_too_much_and_refusals_push_out_refusals_onl
     assert_eq!(left.len(), done.len(), "what was done is all there");
     let refused = all.len() - left.len();
     assert!((20..290).contains(&refused), "{refused} refusals");
+    cluster.end().await;
+}
+
+/// A node in other hands can forward any number of commands, in whatever name: what came
+/// through it pushes out what came through it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_through_one_node_pushes_out_its_own() {
+    let mut cluster = Cluster::born().await;
+    cluster.history.bytes = 16 << 10;
+    cluster.stop(1).await;
+    cluster.start(1).await;
+    for entry in 0..20 {
+        cluster.add_owner(1, &format!("owner-{entry}")).await;
+    }
+    let through = |via: u64| HistoryQuery {
+        via: Some(NodeNumber(via)),
+        ..of("operator:root")
+    };
+    let before = told(&cluster, 1, through(1)).await;
+    assert!(before.len() >= 20);
+    for entry in 0..400 {
+        let claimed = cluster.proposal(owner(&format!("claimed-{entry}")));
+        append(&cluster, 2, claimed).await;
+    }
+    assert_eq!(told(&cluster, 1, through(1)).await, before, "all is there");
+    let flood = told(&cluster, 1, through(2)).await;
+    assert!((20..390).contains(&flood.len()), "{}", flood.len());
+    assert_eq!(flood[0].command.about(), ["owner:claimed-399"]);
+
+    // Nor does it once the node has forgotten what it knew without reading.
+    cluster.stop(1).await;
+    cluster.start(1).await;
+    for entry in 400..600 {
+        let claimed = cluster.proposal(owner(&format!("claimed-{entry}")));
+        append(&cluster, 2, claimed).await;
+    }
+    assert_eq!(told(&cluster, 1, through(1)).await, before, "all is there");
+    cluster.end().await;
+}
+
+/// How far a joining node has come is told of all that is sent to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rows_of_a_snapshot_are_the_states_and_the_historys() {
+    let cluster = Cluster::born().await;
+    for entry in 0..50 {
+        cluster.add_owner(1, &format!("owner-{entry}")).await;
+    }
+    let node = &cluster.nodes[&1];
+    node.raft().trigger().snapshot().await.unwrap();
+    let mut image = None;
+    super::cluster::eventually("an image was made", async || {
+        let snapshot = node.raft().get_snapshot().await.unwrap();
+        image = snapshot.map(|snapshot| snapshot.snapshot);
+        image.is_some()
+    })
+    .await;
+    let Some(SnapshotSource::Image(image, machine)) = image else {
+        panic!("there is no image");
+    };
+    let rows = image.rows().unwrap().count() as u64;
+    // A tick may have come since.
+    let told = machine.rows_now();
+    assert!(
+        rows > 100 && rows.abs_diff(told) <= 3,
+        "{rows} rows, and {told} told"
+    );
+    drop((image, machine));
     cluster.end().await;
 }
 

@@ -135,7 +135,7 @@ impl<C: Clock + Clone> Minter<C> {
         let agent = self.agent(bearer)?;
         let settings = self.directory.settings().ok_or(MintError::Stale)?;
         let when_behind = settings.records_when_behind;
-        if when_behind == WhenBehind::Refuse && self.records.is_full() {
+        if self.records.refuses(when_behind) {
             return Err(Unrecorded::Full.into());
         }
         let now = self.clock.now().wall.max(serving.time());

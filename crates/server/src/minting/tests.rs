@@ -36,6 +36,7 @@ struct Node {
 fn recorder() -> Arc<Recorder> {
     let recorder = Recorder::new(1, ROOM, NOW.boot);
     recorder.begin();
+    recorder.allow_drops(1);
     Arc::new(recorder)
 }
 
@@ -264,6 +265,11 @@ fn no_token_is_given_without_a_record_of_it_unless_the_cluster_says_so() {
     }));
     node.mint(&wanted).unwrap();
     assert_eq!(node.minter.records.waiting(), ROOM, "it was dropped");
+    let refused = node.mint(&wanted).unwrap_err();
+    assert!(
+        matches!(refused, MintError::Unrecorded(_)),
+        "no more are dropped than the file says may be: {refused}"
+    );
 }
 
 /// What is refused after the signature leaves no record either.

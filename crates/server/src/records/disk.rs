@@ -6,7 +6,6 @@ use std::{
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use super::format::{segment_number, segment_path};
@@ -47,8 +46,8 @@ pub(super) trait Disk: Send {
 pub(super) struct Ended {
     pub(super) segment: u64,
     pub(super) bytes: u64,
-    /// When it was last written to.
-    pub(super) at: SystemTime,
+    /// For how long the node had kept records then, milliseconds; see the header.
+    pub(super) kept_ms: u64,
 }
 
 /// A directory of the file system, private to its owner: names of agents are
@@ -68,7 +67,7 @@ impl Directory {
         &self.0
     }
 
-    /// The segments that are there, in order.
+    /// The segments that are there, in order. When they ended is not known from outside.
     ///
     /// # Errors
     /// What the system says.
@@ -84,7 +83,7 @@ impl Directory {
             ended.push(Ended {
                 segment,
                 bytes: metadata.len(),
-                at: metadata.modified()?,
+                kept_ms: 0,
             });
         }
         ended.sort_unstable_by_key(|ended| ended.segment);

@@ -15,11 +15,17 @@ pub struct RecordLimits {
     /// and at most 16 TiB: then the oldest is deleted.
     pub keep_bytes: u64,
     /// A segment that ended this long ago is deleted, seconds, an hour to ten years.
+    /// Only the time counts in which the node ran: no wall clock that stands wrong, and
+    /// no pause, makes records old.
     pub keep_seconds: u64,
     /// Records that wait to be written, 1024 to a million: beyond them the
     /// cluster's `records_when_behind` decides. One takes up to 3 KiB of memory, by
     /// the length of its names.
     pub waiting: u64,
+    /// Records that may be dropped before the file counts them, 1024 to a trillion,
+    /// where the cluster's `records_when_behind` is `drop`. Once a full disk has cost so
+    /// many, mints are refused there too; after a crash so many more may be missing.
+    pub uncounted: u64,
 }
 
 impl Default for RecordLimits {
@@ -30,6 +36,7 @@ impl Default for RecordLimits {
             keep_bytes: 8 << 30,
             keep_seconds: 90 * 86_400,
             waiting: 65_536,
+            uncounted: 16 << 20,
         }
     }
 }
@@ -40,7 +47,7 @@ type Bound = (&'static str, u64, u64, u64, &'static str);
 impl RecordLimits {
     /// Each key with its value, the least and the most that it may be, and these in
     /// words.
-    pub(crate) fn bounds(&self) -> [Bound; 5] {
+    pub(crate) fn bounds(&self) -> [Bound; 6] {
         [
             (
                 "records.segment_bytes",
@@ -76,6 +83,13 @@ impl RecordLimits {
                 1_024,
                 1 << 20,
                 "1024 to 1048576",
+            ),
+            (
+                "records.uncounted",
+                self.uncounted,
+                1_024,
+                1 << 40,
+                "1024 to 1099511627776",
             ),
         ]
     }

@@ -13,6 +13,8 @@
 //! - `writer`, `recover`: what is written, and what a start finds and says;
 //! - [`verify()`], [`find()`]: for auditors, over files alone.
 
+mod behind;
+mod boot;
 mod disk;
 mod find;
 mod format;
@@ -32,6 +34,7 @@ mod verify;
 mod walk;
 mod writer;
 
+pub(crate) use boot::BootId;
 pub use find::{Filter, Found, find};
 pub use format::{Cause, Gap};
 pub(crate) use issued::Issued;

@@ -13,8 +13,8 @@ use chancery_credential::IssuerNumber;
 use super::{
     Gap,
     format::{
-        Chain, Close, Former, Kind, Names, Piece, RECORD_BYTES, Record, SegmentHeader, frame_bytes,
-        segment_path,
+        Chain, Close, Former, Kind, Mark, Names, Piece, RECORD_BYTES, Record, SegmentHeader,
+        frame_bytes, segment_path,
     },
 };
 
@@ -59,6 +59,8 @@ pub(super) struct SegmentReader {
     names: Names,
     records: u64,
     as_of_ms: u64,
+    kept_ms: u64,
+    uncounted_at_most: u64,
     closed: Option<Close>,
     file_bytes: u64,
 }
@@ -95,6 +97,8 @@ impl SegmentReader {
             names: Names::default(),
             records: 0,
             as_of_ms: header.as_of_ms,
+            kept_ms: header.kept_ms,
+            uncounted_at_most: header.uncounted_at_most,
             closed: None,
             file_bytes,
         })
@@ -137,6 +141,16 @@ impl SegmentReader {
         self.as_of_ms
     }
 
+    /// For how long the node had kept records, milliseconds; see the header.
+    pub(super) const fn kept_ms(&self) -> u64 {
+        self.kept_ms
+    }
+
+    /// Records that may have been dropped and are not counted in what was read.
+    pub(super) const fn uncounted_at_most(&self) -> u64 {
+        self.uncounted_at_most
+    }
+
     pub(super) const fn closed(&self) -> Option<Close> {
         self.closed
     }
@@ -177,9 +191,10 @@ impl SegmentReader {
             }
             Kind::Records => self.take_in_records(),
             Kind::Mark => {
-                let bytes = self.payload.as_slice().try_into();
-                let bytes = bytes.map_err(|_| "a mark does not have the length of one")?;
-                self.as_of_ms = self.as_of_ms.max(u64::from_be_bytes(bytes));
+                let mark = Mark::decode(&self.payload).map_err(text)?;
+                self.as_of_ms = self.as_of_ms.max(mark.as_of_ms);
+                self.kept_ms = self.kept_ms.max(mark.kept_ms);
+                self.uncounted_at_most = mark.uncounted_at_most;
                 Ok(Step::Passed)
             }
             Kind::Gap => Gap::decode(&self.payload).map(Step::Gap).map_err(text),
@@ -234,23 +249,6 @@ impl SegmentReader {
     /// The issuers of these records.
     pub(super) fn issuers(&self) -> impl Iterator<Item = IssuerNumber> + '_ {
         self.records().map(|record| record.id.issuer())
-    }
-
-    /// Whether everything behind the frames that were read is zeros, as a disk
-    /// leaves what it did not come to write.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(super) fn rest_is_zeros(directory: &Path, segment: u64, from: u64) -> io::Result<bool> {
-        use std::io::Seek;
-        let mut file = File::open(segment_path(directory, segment))?;
-        file.seek(io::SeekFrom::Start(from))?;
-        for byte in BufReader::new(file).bytes() {
-            if byte? != 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 

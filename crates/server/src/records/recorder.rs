@@ -42,6 +42,11 @@ pub(crate) struct Recorder {
     /// told of.
     begun: AtomicBool,
     closed: AtomicBool,
+    /// Somebody minted, or will, where records may be dropped.
+    drops: AtomicBool,
+    /// Records that may still be dropped: the file says already that they may be
+    /// missing. What was dropped since comes back once the file counts it.
+    uncounted: AtomicU64,
     /// What was handed over before this moment of CLOCK_BOOTTIME is in the file,
     /// nanoseconds.
     written_up_to: AtomicU64,
@@ -57,6 +62,8 @@ impl Recorder {
             lanes: (0..threads).map(|_| Lane::with_room_for(each)).collect(),
             begun: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            drops: AtomicBool::new(false),
+            uncounted: AtomicU64::new(0),
             written_up_to: AtomicU64::new(now.0),
             writer: OnceLock::new(),
         }
@@ -78,6 +85,9 @@ impl Recorder {
         if !self.has_begun() {
             return Err(Unrecorded::Full);
         }
+        if when_behind == WhenBehind::Drop {
+            self.expect_drops();
+        }
         // The others are asked only when its own is full, and refused is only what
         // finds all of them full.
         let mut homeless = match own.push(issued) {
@@ -91,16 +101,53 @@ impl Recorder {
             };
         }
         match when_behind {
-            WhenBehind::Refuse => Err(Unrecorded::Full),
-            WhenBehind::Drop => {
+            WhenBehind::Drop if self.take_uncounted() => {
                 own.drop_one(homeless.id.issuer());
                 Ok(())
             }
+            WhenBehind::Drop | WhenBehind::Refuse => Err(Unrecorded::Full),
         }
     }
 
-    /// Whether a record would find no room now: to be asked before a signature is
-    /// made for nothing. The other lanes are looked at only when its own is full.
+    /// Whether a mint would be refused now: to be asked before a signature is made for
+    /// nothing.
+    pub(crate) fn refuses(&self, when_behind: WhenBehind) -> bool {
+        let may_drop = when_behind == WhenBehind::Drop && self.has_begun() && self.may_drop();
+        !may_drop && self.is_full()
+    }
+
+    /// Whether a record that finds no room may be dropped.
+    pub(crate) fn may_drop(&self) -> bool {
+        self.uncounted.load(Ordering::Acquire) > 0
+    }
+
+    /// Has the file say that records may be missing, before any is.
+    pub(crate) fn expect_drops(&self) {
+        // Read first: a line of the cache that nobody writes is everybody's.
+        if !self.drops.load(Ordering::Relaxed) {
+            self.drops.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn expects_drops(&self) -> bool {
+        self.drops.load(Ordering::Relaxed)
+    }
+
+    /// So many more may be dropped: the file on the disk says that they may be missing,
+    /// or counts as many that were.
+    pub(crate) fn allow_drops(&self, records: u64) {
+        self.uncounted.fetch_add(records, Ordering::AcqRel);
+    }
+
+    fn take_uncounted(&self) -> bool {
+        let take = |left: u64| left.checked_sub(1);
+        (self.uncounted)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+            .is_ok()
+    }
+
+    /// Whether a record would find no room now. The other lanes are looked at only when
+    /// its own is full.
     pub(crate) fn is_full(&self) -> bool {
         !self.has_begun()
             || (self.own().is_none_or(Lane::is_full) && self.lanes.iter().all(Lane::is_full))

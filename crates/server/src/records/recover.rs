@@ -6,6 +6,8 @@ use chancery_credential::IssuerNumber;
 
 use super::{
     Cause, Gap,
+    behind::look_behind,
+    boot::BootId,
     disk::{Directory, Ended},
     format::{Ending, Former},
     read::{SegmentReader, Step, Unopened},
@@ -17,12 +19,17 @@ pub(super) struct Next {
     pub(super) number: u64,
     pub(super) former: Former,
     pub(super) records_before: u64,
+    /// For how long the node had kept records by then, milliseconds; see the header.
+    pub(super) kept_ms: u64,
     /// What the former process left unsaid.
     pub(super) gap: Option<Gap>,
 }
 
 /// Reads the last segment of a directory. Nothing in it is changed: what is torn at
 /// its end stays there, and the next segment says from where on it does not count.
+///
+/// `boot` is the start of the machine by now: when the process before ran in another
+/// one, its last second may be missing in part, with holes in what is left.
 ///
 /// `issuers_of` gives the issuers that a process opened, as far as the replicated
 /// state knows: it may have signed with one of which no record reached the file.
@@ -33,6 +40,7 @@ pub(super) fn recover(
     directory: &Directory,
     kept: &[Ended],
     now_ms: u64,
+    boot: BootId,
     issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
 ) -> io::Result<Next> {
     let Some(last) = kept.last() else {
@@ -44,7 +52,7 @@ pub(super) fn recover(
     let mut reader = match SegmentReader::open(directory.path(), last.segment, u64::MAX) {
         Ok(reader) => reader,
         Err(Unopened::Io(error)) => return Err(error),
-        Err(Unopened::Damaged(_)) => return Ok(after_unreadable(last, now_ms)),
+        Err(Unopened::Damaged(_)) => return Ok(after_unreadable(directory, kept, last, now_ms)),
     };
     let mut issuers = BTreeSet::new();
     let cause = loop {
@@ -52,15 +60,15 @@ pub(super) fn recover(
             Step::Records => issuers.extend(reader.issuers()),
             Step::Gap(_) | Step::Deleted(_) | Step::Passed => {}
             Step::End if is_clean(&reader) => break None,
-            Step::End | Step::Torn => break Some(Cause::Crash),
-            Step::Damaged(_) => break Some(cause_of(directory, &reader)?),
+            Step::End | Step::Torn => break Some(cut_by(&reader, boot)),
+            Step::Damaged(_) => break Some(cause_of(directory, &reader, boot)?),
         }
     };
     let header = reader.header();
     issuers.extend(issuers_of(header.process));
     let gap = cause.map(|cause| Gap {
         cause,
-        records: header.waiting_at_most,
+        records: missing_at_most(&reader, cause),
         from_ms: reader.as_of_ms(),
         to_ms: now_ms.max(reader.as_of_ms()),
         issuers: issuers.into_iter().collect(),
@@ -70,6 +78,7 @@ pub(super) fn recover(
         number: last.segment + 1,
         former: reader.end(),
         records_before: header.records_before + reader.records_read(),
+        kept_ms: reader.kept_ms(),
         gap,
     })
 }
@@ -80,25 +89,59 @@ fn is_clean(reader: &SegmentReader) -> bool {
         .is_some_and(|close| close.ending == Ending::Stopped)
 }
 
-/// A disk that lost power leaves zeros where it did not come to write. Anything else
-/// that is whole and wrong was not written by an interrupted node.
-fn cause_of(directory: &Directory, reader: &SegmentReader) -> io::Result<Cause> {
-    let segment = reader.header().segment;
-    let zeros = SegmentReader::rest_is_zeros(directory.path(), segment, reader.offset())?;
-    Ok(if zeros && reader.closed().is_none() {
+/// What kept the process from closing its segment, when nothing shows that somebody
+/// changed it.
+fn cut_by(reader: &SegmentReader, boot: BootId) -> Cause {
+    if boot.is_still(BootId(reader.header().boot)) {
         Cause::Crash
     } else {
-        Cause::Damage
+        Cause::PowerLoss
+    }
+}
+
+/// Why frames stand there that do not follow. A disk that lost power leaves zeros where
+/// it did not come to write, and may have come to write what is behind them: anywhere in
+/// what was not synced. What was safe was changed by somebody, or the disk is bad.
+fn cause_of(directory: &Directory, reader: &SegmentReader, boot: BootId) -> io::Result<Cause> {
+    let header = reader.header();
+    let broken_at = reader.offset();
+    let behind = look_behind(directory.path(), header.segment, header.process, broken_at)?;
+    let cut = cut_by(reader, boot);
+    Ok(match cut {
+        _ if reader.closed().is_some() => Cause::Damage,
+        Cause::Crash if behind.is_zeros => cut,
+        Cause::PowerLoss if behind.synced <= broken_at => cut,
+        _ => Cause::Damage,
     })
+}
+
+/// Every record that was handed over and is not in what was read: those that waited,
+/// those that were dropped and not counted, and with the power those that were not
+/// synced.
+fn missing_at_most(reader: &SegmentReader, cause: Cause) -> u64 {
+    let header = reader.header();
+    let unsynced = match cause {
+        Cause::PowerLoss => header.unsynced_at_most,
+        _ => 0,
+    };
+    header
+        .waiting_at_most
+        .saturating_add(reader.uncounted_at_most())
+        .saturating_add(unsynced)
 }
 
 /// Every segment begins whole: one that does not was damaged. The chain begins anew
 /// behind it, and says so.
-fn after_unreadable(last: &Ended, now_ms: u64) -> Next {
+fn after_unreadable(directory: &Directory, kept: &[Ended], last: &Ended, now_ms: u64) -> Next {
+    let headers = kept
+        .iter()
+        .rev()
+        .filter_map(|kept| begun_at(directory, kept));
     Next {
         number: last.segment + 1,
         former: Former::default(),
         records_before: 0,
+        kept_ms: headers.into_iter().next().unwrap_or_default(),
         gap: Some(Gap {
             cause: Cause::Damage,
             records: 0,
@@ -108,4 +151,22 @@ fn after_unreadable(last: &Ended, now_ms: u64) -> Next {
             torn_bytes: last.bytes,
         }),
     }
+}
+
+/// Finds out when each segment ended, as the one behind it says: by how long the node
+/// had kept records then. One whose successor cannot be read ended before the next that
+/// can be.
+pub(super) fn date(directory: &Directory, kept: &mut [Ended], next: &Next) {
+    let mut ended_at = next.kept_ms;
+    for segment in kept.iter_mut().rev() {
+        segment.kept_ms = ended_at;
+        if let Some(begun_at) = begun_at(directory, segment) {
+            ended_at = ended_at.min(begun_at);
+        }
+    }
+}
+
+fn begun_at(directory: &Directory, segment: &Ended) -> Option<u64> {
+    let reader = SegmentReader::open(directory.path(), segment.segment, u64::MAX).ok()?;
+    Some(reader.header().kept_ms)
 }

@@ -1,13 +1,13 @@
 //! The segment that is being written: frames, until they are in the file.
 
-use std::{io, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use bytes::BufMut;
 
 use super::{
     Gap, Issued,
     disk::SegmentFile,
-    format::{Chain, Close, Ending, Former, Kind, NameTable, Record, SegmentHeader},
+    format::{Chain, Close, Ending, Former, Kind, Mark, NameTable, Record, SegmentHeader},
     tail::Tail,
 };
 
@@ -48,14 +48,14 @@ struct Batch {
 pub(super) struct Segment {
     pub(super) file: Arc<dyn SegmentFile>,
     pub(super) tail: Tail,
-    number: u64,
-    begun_ms: u64,
+    header: SegmentHeader,
     chain: Chain,
     names: NameTable,
     batch: Batch,
     /// Records of the node, those of this segment included.
     records: u64,
-    records_before: u64,
+    /// Records that may be dropped once the file is safe up to an offset, in order.
+    drops_to_allow: VecDeque<(u64, u64)>,
     ending: Option<Ending>,
 }
 
@@ -69,13 +69,12 @@ impl Segment {
         Self {
             file,
             tail: Tail::after(length),
-            number: header.segment,
-            begun_ms: header.begun_ms,
+            header: *header,
             chain,
             names: NameTable::default(),
             batch: Batch::default(),
             records: header.records_before,
-            records_before: header.records_before,
+            drops_to_allow: VecDeque::new(),
             ending: None,
         }
     }
@@ -107,9 +106,36 @@ impl Segment {
         records
     }
 
-    pub(super) fn mark(&mut self, as_of_ms: u64) {
+    /// Says how far the writer has come, and how much of the segment is safe.
+    pub(super) fn mark(&mut self, as_of_ms: u64, kept_ms: u64, uncounted_at_most: u64) {
+        let mark = Mark {
+            segment: self.header.segment,
+            process: self.header.process,
+            as_of_ms,
+            kept_ms,
+            uncounted_at_most,
+            synced: self.tail.safe(),
+        };
         let out = self.tail.end();
-        self.chain.append(Kind::Mark, &as_of_ms.to_be_bytes(), out);
+        self.chain.append(Kind::Mark, &mark.encode(), out);
+    }
+
+    /// Remembers that so many records may be dropped once all that was appended so far
+    /// is safe.
+    pub(super) fn allow_drops_later(&mut self, records: u64) {
+        let from = self.tail.length();
+        self.drops_to_allow.push_back((from, records));
+    }
+
+    /// The first `up_to` bytes are safe. Gives how many records may be dropped now.
+    pub(super) fn synced(&mut self, up_to: u64) -> u64 {
+        self.tail.synced(up_to);
+        let safe = self.tail.safe();
+        let mut allowed = 0;
+        while let Some((_, records)) = self.drops_to_allow.pop_front_if(|(from, _)| *from <= safe) {
+            allowed += records;
+        }
+        allowed
     }
 
     pub(super) fn gap(&mut self, gap: &Gap) {
@@ -122,9 +148,9 @@ impl Segment {
         self.tail.length() >= bytes || self.names.is_full()
     }
 
-    /// How long ago it was begun.
-    pub(super) const fn age_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.begun_ms)
+    /// How long ago it was begun, when records have been kept for `kept_ms` by now.
+    pub(super) const fn age_ms(&self, kept_ms: u64) -> u64 {
+        kept_ms.saturating_sub(self.header.kept_ms)
     }
 
     pub(super) const fn ending(&self) -> Option<Ending> {
@@ -139,7 +165,7 @@ impl Segment {
         let close = Close {
             ending,
             at_ms,
-            records: self.records - self.records_before,
+            records: self.records - self.header.records_before,
         };
         self.chain
             .append(Kind::Close, &close.encode(), self.tail.end());
@@ -155,7 +181,7 @@ impl Segment {
     }
 
     pub(super) const fn number(&self) -> u64 {
-        self.number
+        self.header.segment
     }
 
     /// Where the next one begins.

@@ -14,8 +14,9 @@ use tracing::{error, warn};
 
 use super::{
     Cause, RecordLimits, Recorder,
+    boot::BootId,
     disk::{Directory, Disk, Ended},
-    recover::{Next, recover},
+    recover::{Next, date, recover},
     writer::Writer,
 };
 use crate::clock::SystemClock;
@@ -47,6 +48,8 @@ pub(crate) struct Author {
     pub(crate) lineage: Lineage,
     /// Tells this process from every other of the node.
     pub(crate) process: u64,
+    /// The start of the machine that it runs in.
+    pub(crate) boot: BootId,
 }
 
 /// Records that are being kept.
@@ -95,9 +98,10 @@ pub(crate) fn start(
         source,
     };
     let directory = Directory::open(path).map_err(unreadable)?;
-    let kept = directory.segments().map_err(unreadable)?;
+    let mut kept = directory.segments().map_err(unreadable)?;
     let now_ms = SystemClock::wall_ms();
-    let next = recover(&directory, &kept, now_ms, issuers_of).map_err(unreadable)?;
+    let next = recover(&directory, &kept, now_ms, author.boot, issuers_of).map_err(unreadable)?;
+    date(&directory, &mut kept, &next);
     say_gap(&next);
     write_to(
         directory,
@@ -158,6 +162,7 @@ fn say_gap(next: &Next) {
     } else {
         warn!(
             from_ms, to_ms, %issuers, torn_bytes, at_most = gap.records,
+            cause = gap.cause.as_str(),
             "the node ended without closing its records of mints: a gap is recorded"
         );
     }

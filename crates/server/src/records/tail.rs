@@ -6,7 +6,7 @@ use super::disk::SegmentFile;
 
 /// Most bytes that are kept for writing them again. Beyond them nothing is taken
 /// from the lanes until a sync has succeeded.
-const MAX_UNSYNCED: usize = 16 << 20;
+pub(super) const MAX_UNSYNCED: usize = 16 << 20;
 
 /// Bytes from the last sync on. A sync that fails says nothing about what was
 /// written before it (Linux drops such pages, and the next sync succeeds), so they
@@ -42,6 +42,11 @@ impl Tail {
     /// How much of it is in the file.
     pub(super) const fn written(&self) -> u64 {
         self.base + self.written as u64
+    }
+
+    /// How much of it survives the loss of power.
+    pub(super) const fn safe(&self) -> u64 {
+        self.base
     }
 
     /// Whether something is in the file that is not synced.

@@ -60,20 +60,9 @@ pub struct Report {
 pub fn verify(directory: &Path) -> io::Result<Report> {
     let mut report = Report::default();
     let walked = walk(directory, &mut report)?;
-    if let Some(first) = report.segments.first().map(|segment| segment.node) {
-        let of_another = report.segments.iter().find(|segment| segment.node != first);
-        report.damage.extend(of_another.map(|segment| Damage {
-            segment: segment.segment,
-            offset: 0,
-            what: format!(
-                "it is node {}'s, and those before are node {first}'s",
-                segment.node
-            ),
-        }));
-    }
     report.deleted_through = walked.deleted_through;
     report.records_before = walked.records_before;
-    report.damage.extend(walked.damage);
+    report.damage = walked.damage;
     Ok(report)
 }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, io, ops::ControlFlow, path::Path};
 
+use chancery_credential::NodeNumber;
+
 use super::{
     Cause, Gap,
     format::{Ending, Former, SegmentHeader, segment_number, segment_path},
@@ -73,6 +75,7 @@ pub(super) fn walk(directory: &Path, visitor: &mut dyn Visitor) -> io::Result<Wa
         directory,
         walked: Walked::default(),
         former: None,
+        node: None,
         missing: Vec::new(),
     };
     let mut segments = segments(directory)?;
@@ -90,7 +93,8 @@ pub(super) fn walk(directory: &Path, visitor: &mut dyn Visitor) -> io::Result<Wa
         before = Some(segment);
         let follows = segment_path(directory, segment + 1).exists();
         let next = follows.then_some(segment + 1);
-        match walk.segment(segment, next, visitor)? {
+        let walked = walk.segment(segment, next, visitor);
+        match walked.map_err(|error| of_file(directory, segment, &error))? {
             ControlFlow::Break(()) => return Ok(walk.walked),
             // It was being written when it was read: what was read then is what there
             // was.
@@ -104,6 +108,12 @@ pub(super) fn walk(directory: &Path, visitor: &mut dyn Visitor) -> io::Result<Wa
     }
     walk.judge_missing();
     Ok(walk.walked)
+}
+
+/// Which file it is that cannot be read.
+fn of_file(directory: &Path, segment: u64, error: &io::Error) -> io::Error {
+    let path = segment_path(directory, segment);
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
 /// The numbers of the segments that are there.
@@ -124,6 +134,8 @@ struct Walk<'a> {
     walked: Walked,
     /// Where the segment before ended, and the records up to there, when it was read.
     former: Option<(Former, u64)>,
+    /// Whose they are, by the first that could be read.
+    node: Option<NodeNumber>,
     /// Segments that are not there, from and to.
     missing: Vec<(u64, u64)>,
 }
@@ -197,6 +209,15 @@ impl Walk<'_> {
     /// Holds a segment's beginning against the end of the one before.
     fn take_in_opening(&mut self, opening: &Opening) {
         let header = &opening.header;
+        let node = *self.node.get_or_insert(header.node);
+        if header.node != node {
+            let what = format!(
+                "it is node {}'s, and those before are node {node}'s: give the records of each \
+                 node a directory of their own",
+                header.node
+            );
+            self.damage(header.segment, 0, what);
+        }
         if header.segment == self.walked.first {
             self.walked.records_before = header.records_before;
         }
@@ -326,6 +347,11 @@ impl Walk<'_> {
         match (reader.closed(), wrong) {
             (None, None) => Ok(Standing::Open { torn_bytes: 0 }),
             (None, Some(_)) if torn => Ok(Standing::Open { torn_bytes: behind }),
+            // Who looks cannot know whether the machine went down; a start can.
+            (None, Some(why)) => Err(format!(
+                "{why}: if the machine lost power, start the node, which records what is missing \
+                 as a gap, or says that it is damage"
+            )),
             (_, Some(why)) => Err(why),
             (Some(close), None) if close.ending == Ending::Rotated => {
                 let next = segment_path(self.directory, reader.header().segment + 1);

@@ -5,21 +5,23 @@ use std::{
     io,
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
+use chancery_revocation::BootTime;
 use metrics::counter;
 use tracing::{error, info, warn};
 
 use super::{
     Cause, Gap, RecordLimits, Recorder,
     disk::{Disk, Ended},
-    format::{Ending, SegmentHeader},
+    format::{Ending, RECORD_BYTES, SegmentHeader},
     lanes::Lane,
     recover::Next,
     segment::{Beginning, Segment},
     start::Author,
     syncer::Syncer,
+    tail::MAX_UNSYNCED,
 };
 use crate::clock::SystemClock;
 
@@ -33,6 +35,9 @@ const MARK_EVERY_MS: u64 = 1_000;
 /// A batch, and with it what is neither in a lane nor in the file, has at most so
 /// many records.
 pub(super) const BATCH_RECORDS: u64 = 4_096;
+/// What is in the file and not synced has at most so many: no record is smaller, and
+/// nothing is taken from the lanes while the tail is full.
+const UNSYNCED_RECORDS: u64 = (MAX_UNSYNCED / RECORD_BYTES) as u64 + BATCH_RECORDS;
 /// And ends beyond so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// How often it is said that records are dropped.
@@ -61,6 +66,15 @@ pub(super) struct Writer<D> {
     segment: Option<Segment>,
     next: Next,
     kept: VecDeque<Ended>,
+    /// For how long this node's processes had kept records when this one began, and when
+    /// that was.
+    kept_before: (u64, BootTime),
+    /// Records that may be dropped uncounted, as the segments of this process say.
+    reserved: u64,
+    /// What was written last is not to wait for its sync.
+    sync_at_once: bool,
+    /// A sync has succeeded that no mark tells of.
+    synced_unsaid: bool,
     /// What was handed over before this is in the segments, milliseconds since the
     /// Unix epoch.
     as_of_ms: u64,
@@ -73,6 +87,8 @@ pub(super) struct Writer<D> {
     unsafe_since_sync: bool,
     /// That nothing can be written was said.
     outage: bool,
+    /// That no more records may be dropped was said, in this outage.
+    exhausted: bool,
     /// When it was last said that records are dropped.
     drops_said: Option<Instant>,
     /// Records and bytes that were counted.
@@ -96,6 +112,10 @@ impl<D: Disk> Writer<D> {
             syncer: Syncer::start()?,
             segment: None,
             counted: (next.records_before, 0),
+            kept_before: (next.kept_ms, SystemClock::boot()),
+            reserved: 0,
+            sync_at_once: false,
+            synced_unsaid: false,
             next,
             kept: kept.into(),
             as_of_ms: started_ms,
@@ -105,6 +125,7 @@ impl<D: Disk> Writer<D> {
             synced: Instant::now(),
             unsafe_since_sync: false,
             outage: false,
+            exhausted: false,
             drops_said: None,
         })
     }
@@ -149,8 +170,16 @@ impl<D: Disk> Writer<D> {
                      make room, or mend the disk"
                 );
             }
+            Err(_) if self.reserved > 0 && !self.exhausted && !self.recorder.may_drop() => {
+                self.exhausted = true;
+                error!(
+                    uncounted = self.reserved,
+                    "as many records of mints were dropped as may be while none can be counted \
+                     (`records.uncounted`): from here on mints are refused (AUDIT_BEHIND)"
+                );
+            }
             Ok(_) if self.outage && !self.unsafe_since_sync => {
-                self.outage = false;
+                (self.outage, self.exhausted) = (false, false);
                 info!("records of mints are written again");
             }
             _ => {}
@@ -172,10 +201,14 @@ impl<D: Disk> Writer<D> {
         self.make_room_to_write_again()?;
         let drained = self.drain(begun.0);
         self.write()?;
+        if self.sync_at_once && !self.syncer.is_busy() {
+            self.sync();
+            self.sync_at_once = false;
+        }
         if drained {
             self.recorder.set_written_up_to(begun.1);
         }
-        if let Some(ending) = self.due(drained && last, begun.0) {
+        if let Some(ending) = self.due(drained && last) {
             if let Some(segment) = self.segment.as_mut() {
                 segment.close(ending, begun.0);
             }
@@ -191,12 +224,14 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Why the segment has to end now, if it has to.
-    fn due(&self, stop: bool, now_ms: u64) -> Option<Ending> {
+    fn due(&self, stop: bool) -> Option<Ending> {
         let segment = self.segment.as_ref()?;
         let age_ms = self.limits.segment_seconds.saturating_mul(1000);
         if stop {
             Some(Ending::Stopped)
-        } else if segment.is_full(self.limits.segment_bytes) || segment.age_ms(now_ms) >= age_ms {
+        } else if segment.is_full(self.limits.segment_bytes)
+            || segment.age_ms(self.kept_ms()) >= age_ms
+        {
             Some(Ending::Rotated)
         } else {
             None
@@ -209,8 +244,9 @@ impl<D: Disk> Writer<D> {
         };
         match done {
             Ok(up_to) => {
-                segment.tail.synced(up_to);
+                self.recorder.allow_drops(segment.synced(up_to));
                 self.unsafe_since_sync = false;
+                self.synced_unsaid = true;
                 Ok(())
             }
             Err(error) => {
@@ -276,12 +312,13 @@ impl<D: Disk> Writer<D> {
         self.kept.push_back(Ended {
             segment: segment.number(),
             bytes: segment.end().length,
-            at: SystemTime::now(),
+            kept_ms: self.kept_ms(),
         });
         self.next = Next {
             number: segment.number() + 1,
             former: segment.end(),
             records_before: segment.records(),
+            kept_ms: self.kept_ms(),
             gap: None,
         };
         Ok(Some(ending))
@@ -291,17 +328,22 @@ impl<D: Disk> Writer<D> {
         if self.segment.is_some() {
             return Ok(());
         }
+        let reserved = self.reservation();
         let beginning = Beginning {
             header: SegmentHeader {
                 segment: self.next.number,
                 node: self.author.node,
                 lineage: self.author.lineage,
                 process: self.author.process,
+                boot: self.author.boot.0,
                 begun_ms: now_ms,
                 former: self.next.former,
                 as_of_ms: self.as_of_ms,
                 records_before: self.next.records_before,
                 waiting_at_most: self.recorder.room() as u64 + BATCH_RECORDS,
+                uncounted_at_most: reserved,
+                unsynced_at_most: UNSYNCED_RECORDS,
+                kept_ms: self.kept_ms(),
             },
             gap: self.next.gap.clone(),
             deleted: self.too_old(),
@@ -310,8 +352,12 @@ impl<D: Disk> Writer<D> {
         let file = self.disk.create(self.next.number, &bytes)?;
         let length = bytes.len() as u64;
         self.segment = Some(Segment::new(file, &beginning.header, chain, length));
+        // It is on the disk as a whole: what it says may be missing may be.
+        self.recorder.allow_drops(reserved - self.reserved);
+        self.reserved = reserved;
         self.recorder.begin();
         self.counted.1 = 0;
+        self.synced_unsaid = false;
         self.marked_ms = now_ms;
         self.synced = Instant::now();
         if let Some(through) = beginning.deleted {
@@ -320,15 +366,33 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// The last segment that is too old, or one too many.
+    /// For how long this node's processes have kept records by now, together.
+    fn kept_ms(&self) -> u64 {
+        let (before_ms, began) = self.kept_before;
+        let since = SystemClock::boot().since(began).unwrap_or_default();
+        before_ms.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Records that the next segment, or mark, says may be dropped uncounted.
+    fn reservation(&self) -> u64 {
+        if self.recorder.expects_drops() {
+            self.limits.uncounted
+        } else {
+            self.reserved
+        }
+    }
+
+    /// The last segment that is too old, or one too many. Its age is what this node has
+    /// run since it ended: a wall clock that stands ahead must not have the audit trail
+    /// deleted.
     fn too_old(&self) -> Option<u64> {
-        let keep = Duration::from_secs(self.limits.keep_seconds);
+        let keep_ms = self.limits.keep_seconds.saturating_mul(1000);
+        let kept_ms = self.kept_ms();
         let mut bytes: u64 = self.kept.iter().map(|ended| ended.bytes).sum();
         bytes = bytes.saturating_add(self.limits.segment_bytes);
         let mut through = None;
         for ended in &self.kept {
-            let age = SystemTime::now().duration_since(ended.at);
-            let young = age.map_or(true, |age| age < keep);
+            let young = kept_ms.saturating_sub(ended.kept_ms) < keep_ms;
             if bytes <= self.limits.keep_bytes && young {
                 break;
             }
@@ -381,6 +445,7 @@ impl<D: Disk> Writer<D> {
         if let Some(gap) = dropped(lanes, self.drops_seen_ms, now_ms) {
             counter!("chancery_records_dropped_total").increment(gap.records);
             segment.gap(&gap);
+            segment.allow_drops_later(gap.records);
             let quiet = |said: Instant| said.elapsed() < SAY_DROPS_EVERY;
             if !self.drops_said.is_some_and(quiet) {
                 self.drops_said = Some(Instant::now());
@@ -393,11 +458,38 @@ impl<D: Disk> Writer<D> {
         self.drops_seen_ms = now_ms;
         if written {
             self.marked_ms = now_ms;
-        } else if drained && now_ms.saturating_sub(self.marked_ms) >= MARK_EVERY_MS {
-            segment.mark(self.as_of_ms);
-            self.marked_ms = now_ms;
         }
+        let idle = drained && now_ms.saturating_sub(self.marked_ms) >= MARK_EVERY_MS;
+        if idle || self.synced_unsaid {
+            self.mark(now_ms);
+        }
+        self.reserve(now_ms);
         drained
+    }
+
+    /// Writes down how far this process has come.
+    fn mark(&mut self, now_ms: u64) {
+        let (kept_ms, reserved) = (self.kept_ms(), self.reserved);
+        if let Some(segment) = self.segment.as_mut() {
+            segment.mark(self.as_of_ms, kept_ms, reserved);
+            self.marked_ms = now_ms;
+            self.synced_unsaid = false;
+        }
+    }
+
+    /// Once records may be dropped: says how many may be missing, before any is. They
+    /// may be from when that is on the disk, which is at once and not in a second.
+    fn reserve(&mut self, now_ms: u64) {
+        let more = self.reservation().saturating_sub(self.reserved);
+        if more == 0 {
+            return;
+        }
+        self.reserved += more;
+        self.mark(now_ms);
+        if let Some(segment) = self.segment.as_mut() {
+            segment.allow_drops_later(more);
+        }
+        self.sync_at_once = true;
     }
 }
 

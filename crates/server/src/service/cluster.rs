@@ -59,6 +59,7 @@ impl ClusterService for Clusters {
             agents: agents as u64,
             behind: raft.behind,
             receiving: raft.receiving.map(progress),
+            records_behind: health.records_behind,
         }))
     }
 

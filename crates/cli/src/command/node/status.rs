@@ -77,6 +77,7 @@ struct Told {
     issuer: Option<u32>,
     settling: bool,
     draining: bool,
+    records_behind: bool,
     epoch: u64,
     trust_domain: String,
     version: String,
@@ -85,7 +86,7 @@ struct Told {
     consistency_token: String,
 }
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 15] = [
     ("endpoint", "/endpoint"),
     ("node", "/node"),
     ("name", "/name"),
@@ -97,6 +98,7 @@ const COLUMNS: [Column; 14] = [
     ("behind", "/behind"),
     ("snapshot", "/snapshot/progress"),
     ("issuer", "/issuer"),
+    ("records behind", "/records_behind"),
     ("epoch", "/epoch"),
     ("agents", "/agents"),
     ("error", "/error"),
@@ -212,6 +214,7 @@ fn told(status: v1::StatusResponse) -> Told {
         issuer: status.issuer,
         settling: status.settling,
         draining: status.draining,
+        records_behind: status.records_behind,
         epoch: status.epoch,
         trust_domain: status.trust_domain,
         version: status.version,

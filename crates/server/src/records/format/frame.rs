@@ -16,7 +16,7 @@ pub(in crate::records) enum Kind {
     Names = 2,
     /// Records.
     Records = 3,
-    /// The time, while nothing is minted.
+    /// How far the writer has come.
     Mark = 4,
     /// Records that are missing.
     Gap = 5,

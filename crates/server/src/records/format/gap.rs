@@ -8,26 +8,30 @@ use super::Unreadable;
 /// Why records are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The process, or the machine, ended without closing its segment.
+    /// The process ended without closing its segment.
     Crash,
     /// The node could not keep up, and the cluster's setting is `drop`.
     Dropped,
     /// The former segment does not end as an interrupted one does: it was damaged
     /// before the node started.
     Damage,
+    /// The machine went down, and with it what was not synced: a second of records, of
+    /// which any part may be missing.
+    PowerLoss,
 }
 
 impl Cause {
     /// Every one, by its number in the file less one.
-    const ALL: [Self; 3] = [Self::Crash, Self::Dropped, Self::Damage];
+    const ALL: [Self; 4] = [Self::Crash, Self::Dropped, Self::Damage, Self::PowerLoss];
 
-    /// `crash`, `dropped` or `damage`.
+    /// `crash`, `dropped`, `damage` or `power loss`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Crash => "crash",
             Self::Dropped => "dropped",
             Self::Damage => "damage",
+            Self::PowerLoss => "power loss",
         }
     }
 
@@ -36,6 +40,7 @@ impl Cause {
             Self::Crash => 1,
             Self::Dropped => 2,
             Self::Damage => 3,
+            Self::PowerLoss => 4,
         }
     }
 }
@@ -45,9 +50,9 @@ impl Cause {
 pub struct Gap {
     /// Why.
     pub cause: Cause,
-    /// How many: exactly when they were dropped, at most so many after a crash of
-    /// the process alone. When the machine went down, what was not synced (up to
-    /// a second) is missing beside them.
+    /// How many: exactly when they were dropped, and at most so many after a crash or
+    /// a loss of power. With what the node said it might have dropped uncounted, where
+    /// the cluster's setting is `drop`. Of damage it is not known.
     pub records: u64,
     /// What is missing was handed over at or after this, milliseconds since the
     /// Unix epoch.

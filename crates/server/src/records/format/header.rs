@@ -28,6 +28,8 @@ pub(in crate::records) struct SegmentHeader {
     pub(in crate::records) lineage: Lineage,
     /// Tells the processes of a node apart.
     pub(in crate::records) process: u64,
+    /// The start of the machine that it ran in; zeros when that is not known.
+    pub(in crate::records) boot: [u8; 16],
     /// When it was begun, milliseconds since the Unix epoch.
     pub(in crate::records) begun_ms: u64,
     /// Where the chain stood.
@@ -39,11 +41,20 @@ pub(in crate::records) struct SegmentHeader {
     pub(in crate::records) records_before: u64,
     /// The most records that are handed over and not yet in the file.
     pub(in crate::records) waiting_at_most: u64,
+    /// The most records that are dropped before the file counts them; a mark may raise
+    /// it later.
+    pub(in crate::records) uncounted_at_most: u64,
+    /// The most records that are in the file and would not survive the loss of power.
+    pub(in crate::records) unsynced_at_most: u64,
+    /// For how long this node's processes have kept records by now, together,
+    /// milliseconds by CLOCK_BOOTTIME: what a segment's age is counted by, since no
+    /// wall clock can be wrong in it.
+    pub(in crate::records) kept_ms: u64,
 }
 
 impl SegmentHeader {
     pub(in crate::records) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128);
+        let mut out = Vec::with_capacity(192);
         out.put_slice(&MAGIC);
         out.put_u32(VERSION);
         out.put_u64(self.segment);
@@ -51,12 +62,16 @@ impl SegmentHeader {
         out.put_u64(self.lineage.generation);
         out.put_u64(self.lineage.random);
         out.put_u64(self.process);
+        out.put_slice(&self.boot);
         out.put_u64(self.begun_ms);
         out.put_slice(&self.former.hash);
         out.put_u64(self.former.length);
         out.put_u64(self.as_of_ms);
         out.put_u64(self.records_before);
         out.put_u64(self.waiting_at_most);
+        out.put_u64(self.uncounted_at_most);
+        out.put_u64(self.unsynced_at_most);
+        out.put_u64(self.kept_ms);
         out
     }
 
@@ -82,7 +97,7 @@ impl SegmentHeader {
     }
 
     fn read(input: &mut &[u8]) -> Result<Self, TryGetError> {
-        let mut hash = [0; 32];
+        let (mut boot, mut hash) = ([0; 16], [0; 32]);
         Ok(Self {
             segment: input.try_get_u64()?,
             node: NodeNumber(input.try_get_u64()?),
@@ -91,6 +106,10 @@ impl SegmentHeader {
                 random: input.try_get_u64()?,
             },
             process: input.try_get_u64()?,
+            boot: {
+                input.try_copy_to_slice(&mut boot)?;
+                boot
+            },
             begun_ms: input.try_get_u64()?,
             former: Former {
                 hash: {
@@ -102,6 +121,9 @@ impl SegmentHeader {
             as_of_ms: input.try_get_u64()?,
             records_before: input.try_get_u64()?,
             waiting_at_most: input.try_get_u64()?,
+            uncounted_at_most: input.try_get_u64()?,
+            unsynced_at_most: input.try_get_u64()?,
+            kept_ms: input.try_get_u64()?,
         })
     }
 }

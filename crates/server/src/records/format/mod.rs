@@ -16,6 +16,7 @@ mod close;
 mod frame;
 mod gap;
 mod header;
+mod mark;
 mod names;
 mod record;
 
@@ -25,6 +26,7 @@ pub(super) use close::{Close, Ending};
 pub(super) use frame::{Chain, Hash, Kind, Piece, frame_bytes};
 pub use gap::{Cause, Gap};
 pub(super) use header::{Former, SegmentHeader};
+pub(super) use mark::{MARK_BYTES, Mark};
 pub(super) use names::{NameKind, NameTable, Names};
 pub(super) use record::{RECORD_BYTES, Record};
 

@@ -115,3 +115,49 @@ fn a_segment_of_another_chain_is_found() {
     fs::copy(other.segment(2), desk.segment(2)).unwrap();
     assert!(!desk.verify().damage.is_empty());
 }
+
+/// Files of two nodes in one directory: whoever looks is told so, whatever they look for.
+#[test]
+fn the_files_of_two_nodes_are_told_apart() {
+    let desk = three_segments();
+    let another = Author {
+        node: NodeNumber(4),
+        ..author(1)
+    };
+    let other = Desk::new();
+    for process in 1..=2 {
+        let author = Author { process, ..another };
+        close(other.start_as(author, 1, &|_| Vec::new()));
+    }
+    fs::copy(other.segment(2), desk.segment(2)).unwrap();
+    let (_, by_find) = search(desk.path(), &Filter::default());
+    for damage in [desk.verify().damage, by_find] {
+        let told = |damage: &Damage| damage.what.contains("it is node 4's, and those before");
+        assert!(damage.iter().any(told), "{damage:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let desk = three_segments();
+    fs::remove_file(desk.segment(2)).unwrap();
+    fs::create_dir(desk.segment(2)).unwrap();
+    let error = verify(desk.path()).unwrap_err().to_string();
+    assert!(error.contains("00000000000000000002.seg"), "{error}");
+}
+
+/// While nobody has started the node, only a start can tell a loss of power from damage.
+#[test]
+fn an_open_segment_that_does_not_hold_leads_to_a_start() {
+    let desk = Desk::new();
+    let records = desk.start(1, 1);
+    mint(records.recorder(), 6, 3);
+    until("they were in the file", || desk.verify().records == 3);
+    let killed = desk.copy();
+    close(records);
+    let mut bytes = fs::read(killed.segment(1)).unwrap();
+    bytes[300] ^= 1;
+    fs::write(killed.segment(1), &bytes).unwrap();
+    let damage = killed.verify().damage;
+    assert!(damage[0].what.contains("start the node"), "{damage:?}");
+}

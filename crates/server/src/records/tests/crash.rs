@@ -1,7 +1,9 @@
 //! A process that ended without a word: the next one says what may be missing.
 
-use super::*;
-use crate::records::{Cause, Standing, read::SegmentReader};
+use super::{disk_faults::node_on, faulty_disk::Faults, *};
+use std::sync::atomic::Ordering;
+
+use crate::records::{Cause, Standing, behind::look_behind, read::SegmentReader};
 
 /// What a running node has on its disk, once what it minted is there.
 fn killed(minted: u64) -> Desk {
@@ -83,6 +85,76 @@ fn zeros_at_the_end_are_a_crash() {
     assert_eq!(report.gaps[0].1.cause, Cause::Crash);
     assert_eq!(report.gaps[0].1.torn_bytes, 5_000);
     assert_eq!(report.gaps[0].1.issuers, [ISSUER], "as its records say");
+}
+
+/// Bytes of a segment's middle that the disk did not come to write.
+fn with_a_hole(killed: &Desk, at: usize) -> Desk {
+    let desk = killed.copy();
+    let mut bytes = fs::read(desk.segment(1)).unwrap();
+    bytes[at..at + 40].fill(0);
+    fs::write(desk.segment(1), &bytes).unwrap();
+    desk
+}
+
+/// The machine lost power: of what was not synced any part may be there.
+#[test]
+fn a_hole_in_what_was_not_synced_is_a_gap_and_counts_it() {
+    const MINTED: u64 = 400;
+    let (desk, faults) = (Desk::new(), Faults::none());
+    faults.unsynced.store(true, Ordering::SeqCst);
+    let records = node_on(&desk, &faults);
+    for agent in 0..MINTED / 100 {
+        mint(records.recorder(), agent, 100);
+        until("the records were in the file", || {
+            fs::exists(desk.segment(1)).unwrap() && desk.verify().records == (agent + 1) * 100
+        });
+    }
+    let killed = desk.copy();
+    faults.unsynced.store(false, Ordering::SeqCst);
+    close(records);
+
+    let header = SegmentReader::open(killed.path(), 1, u64::MAX).unwrap();
+    let (header, length) = (header.offset(), header.file_bytes());
+    for at in [header, header + 9, (header + length) / 2, length - 45] {
+        let hole = with_a_hole(&killed, usize::try_from(at).unwrap());
+        let before = hole.copy();
+        close(hole.start_after_power_loss(2));
+        let report = hole.verify();
+        assert_eq!(report.damage, [], "a hole at {at}");
+        assert_eq!(report.segments[0].standing, Standing::Cut);
+        let [(_, gap)] = &report.gaps[..] else {
+            panic!("a hole at {at}: {:?}", report.gaps);
+        };
+        assert_eq!((gap.cause, gap.is_exact()), (Cause::PowerLoss, false));
+        assert!(MINTED - report.records <= gap.records);
+        assert!(at > header || report.records == 0);
+        assert!(gap.torn_bytes >= 40);
+        // A machine that ran on lost nothing: somebody changed it.
+        close(before.start(2, 1));
+        assert_eq!(before.verify().gaps[0].1.cause, Cause::Damage);
+    }
+}
+
+/// What a mark says was safe was safe, whatever happened to the machine since.
+#[test]
+fn a_hole_in_what_was_synced_is_damage() {
+    let desk = Desk::new();
+    let records = desk.start(1, 1);
+    mint(records.recorder(), 6, 100);
+    let synced = || look_behind(desk.path(), 1, 1, 0).unwrap().synced;
+    until("a mark said that they were safe", || {
+        synced() > 100 * 100 && desk.verify().records == 100
+    });
+    let safe = usize::try_from(synced()).unwrap();
+    let killed = desk.copy();
+    close(records);
+    for at in [300, safe / 2, safe - 45] {
+        let hole = with_a_hole(&killed, at);
+        close(hole.start_after_power_loss(2));
+        let report = hole.verify();
+        assert_eq!(report.gaps[0].1.cause, Cause::Damage, "a hole at {at}");
+        assert_eq!(report.damage[0].segment, 1, "a hole at {at}");
+    }
 }
 
 /// Whoever flips a byte while the node is down has not made it a gap.

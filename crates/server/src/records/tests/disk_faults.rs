@@ -17,7 +17,7 @@ const WAITING: u64 = 1_024;
 /// a mebibyte at most, and what waits behind it.
 const ROOM_FOR_ALL: u64 = 4 << 20;
 
-fn node_on(desk: &Desk, faults: &Arc<Faults>) -> Records {
+pub(super) fn node_on(desk: &Desk, faults: &Arc<Faults>) -> Records {
     let disk = FaultyDisk {
         directory: Directory::open(desk.path()).unwrap(),
         faults: faults.clone(),
@@ -77,6 +77,10 @@ fn a_full_disk_refuses_mints_and_loses_none() {
     faults.room.store(333, Ordering::SeqCst);
     minted += mint_until_refused(&recorder);
     until("the node was behind", || is_behind(&records));
+    // The writer has what it could not write, and takes nothing more from the lanes.
+    until("a write was refused", || {
+        faults.refused.load(Ordering::SeqCst) > 0
+    });
     minted += mint_until_refused(&recorder);
     assert_eq!(recorder.waiting(), recorder.room(), "what waits is bounded");
     assert!(recorder.is_full());
@@ -95,9 +99,9 @@ fn a_full_disk_drops_records_and_counts_each() {
     let (desk, faults) = (desk(), Faults::none());
     let records = node_on(&desk, &faults);
     let recorder = records.recorder().clone();
-    until("its first segment was begun", || !recorder.is_full());
-    faults.room.store(1_000, Ordering::SeqCst);
     let mut minted = 0_u64;
+    until_it_may_drop(&recorder);
+    faults.room.store(1_000, Ordering::SeqCst);
     for _ in 0..10 * WAITING {
         recorder.record(issued(1, 1_000), WhenBehind::Drop).unwrap();
         minted += 1;
@@ -121,6 +125,53 @@ fn a_full_disk_drops_records_and_counts_each() {
         assert_eq!((gap.cause, gap.is_exact()), (Cause::Dropped, true));
         assert_eq!(gap.issuers, [ISSUER]);
     }
+}
+
+/// What may be missing stands in the file before it is missing.
+fn until_it_may_drop(recorder: &Recorder) {
+    until("its first segment was begun", || !recorder.is_full());
+    assert!(!recorder.may_drop(), "nobody has asked for it");
+    recorder.expect_drops();
+    until("records may be dropped", || recorder.may_drop());
+}
+
+/// The counts of what was dropped lie in memory while nothing can be written: the file
+/// says beforehand how many that can be.
+#[test]
+fn after_a_kill_what_was_dropped_lies_within_the_gap_too() {
+    const UNCOUNTED: u64 = 15_000;
+    let (mut desk, faults) = (desk(), Faults::none());
+    desk.limits.uncounted = UNCOUNTED;
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    until_it_may_drop(&recorder);
+    faults.room.store(0, Ordering::SeqCst);
+    let mut given = 0_u64;
+    while recorder.record(issued(1, 1_000), WhenBehind::Drop).is_ok() {
+        given += 1;
+    }
+    assert!(given >= UNCOUNTED, "{given}");
+    let killed = desk.copy();
+    close(killed.start(2, 1));
+    let report = killed.verify();
+    assert_eq!(report.damage, []);
+    let [(_, gap)] = &report.gaps[..] else {
+        panic!("{:?}", report.gaps);
+    };
+    assert_eq!((gap.cause, gap.is_exact()), (Cause::Crash, false));
+    let missing = given - report.records;
+    assert!(missing <= gap.records, "{missing} are missing: {gap:?}");
+    // What is dropped at all is bounded by what may be.
+    assert!(missing >= UNCOUNTED, "{missing}");
+
+    // Once each is counted, as many more may be.
+    faults.room.store(u64::MAX, Ordering::SeqCst);
+    until("records may be dropped again", || recorder.may_drop());
+    close(records);
+    let report = desk.verify();
+    assert_eq!(report.damage, []);
+    let dropped: u64 = report.gaps.iter().map(|(_, gap)| gap.records).sum();
+    assert_eq!(report.records + dropped, given);
 }
 
 /// A disk that is full when the node starts, and when a segment ends.

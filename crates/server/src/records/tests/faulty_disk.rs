@@ -17,6 +17,10 @@ use super::super::disk::{Directory, Disk, SegmentFile};
 pub(super) struct Faults {
     /// Bytes that still fit.
     pub(super) room: AtomicU64,
+    /// Writes that found no room at all.
+    pub(super) refused: AtomicU64,
+    /// Syncs fail.
+    pub(super) unsynced: AtomicBool,
     /// Syncs fail, and what was written since the last good one is forgotten, as
     /// Linux forgets pages that it could not write.
     pub(super) forgets: AtomicBool,
@@ -40,6 +44,8 @@ impl Faults {
     pub(super) fn none() -> Arc<Self> {
         Arc::new(Self {
             room: AtomicU64::new(u64::MAX),
+            refused: AtomicU64::new(0),
+            unsynced: AtomicBool::new(false),
             forgets: AtomicBool::new(false),
             forgot: AtomicU64::new(0),
         })
@@ -56,6 +62,7 @@ impl Faults {
             .room
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
         if given == 0 && wanted > 0 {
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(given)
@@ -97,6 +104,9 @@ impl SegmentFile for FaultyFile {
             self.raw.write_all_at(&lost, synced)?;
             self.faults.forgot.fetch_add(1, Ordering::SeqCst);
             return Err(io::Error::other("the disk failed"));
+        }
+        if self.faults.unsynced.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk does not answer"));
         }
         self.file.sync()?;
         self.synced.store(length, Ordering::SeqCst);

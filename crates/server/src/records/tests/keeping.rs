@@ -1,6 +1,16 @@
 //! How long records are kept, and that the chain says what was let go.
 
+use std::time::SystemTime;
+
 use super::*;
+use crate::{
+    clock::SystemClock,
+    records::{
+        disk::Directory,
+        recover::{date, recover},
+        start::write_to,
+    },
+};
 
 fn small() -> Desk {
     Desk::with(RecordLimits {
@@ -57,6 +67,68 @@ fn what_is_too_old_is_deleted_by_the_next_start_too() {
     let report = desk.verify();
     assert_eq!((report.damage.len(), report.deleted_through), (0, 2));
     assert_eq!((report.records_before, report.records), (4, 2));
+}
+
+/// Whose clock stands ten years ahead after a repair has lost nothing.
+#[test]
+fn a_wall_clock_that_stands_wrong_deletes_nothing() {
+    const TEN_YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
+    let desk = Desk::with(RecordLimits {
+        keep_seconds: 3_600,
+        ..RecordLimits::default()
+    });
+    for process in 1..=3 {
+        let records = desk.start(process, 1);
+        mint(records.recorder(), 6, 2);
+        close(records);
+        // As far as files and clocks go, all of it is ten years old.
+        let file = fs::File::options().write(true).open(desk.segment(process));
+        let then = SystemTime::now() - TEN_YEARS;
+        file.unwrap().set_modified(then).unwrap();
+    }
+    let report = desk.verify();
+    assert_eq!((report.damage.len(), report.deleted_through), (0, 0));
+    assert_eq!(report.records, 6);
+}
+
+/// What counts is for how long the node has kept records, over all its processes.
+#[test]
+fn what_ended_long_ago_by_the_time_that_the_node_ran_is_deleted() {
+    let desk = Desk::with(RecordLimits {
+        keep_seconds: 3_600,
+        ..RecordLimits::default()
+    });
+    for process in 1..=2 {
+        let records = desk.start(process, 1);
+        mint(records.recorder(), 6, 2);
+        close(records);
+    }
+    let goes_on_after = |process: u64, ran_ms: u64| {
+        let directory = Directory::open(desk.path()).unwrap();
+        let mut kept = directory.segments().unwrap();
+        let boot = author(process).boot;
+        let mut next = recover(&directory, &kept, 0, boot, &|_| Vec::new()).unwrap();
+        date(&directory, &mut kept, &next);
+        next.kept_ms += ran_ms;
+        let found = (next, kept);
+        let now_ms = SystemClock::wall_ms();
+        write_to(
+            directory,
+            &desk.limits,
+            1,
+            author(process),
+            found,
+            now_ms,
+            (),
+        )
+        .unwrap()
+    };
+    close(goes_on_after(3, 3_000_000));
+    assert_eq!(desk.verify().deleted_through, 0);
+    close(goes_on_after(4, 3_000_000));
+    let report = desk.verify();
+    assert_eq!((report.damage.len(), report.deleted_through), (0, 2));
+    assert_eq!(report.records_before, 4);
 }
 
 /// An auditor of the last hour does not read the last year.

@@ -25,8 +25,8 @@ use chancery_credential::{IssuerNumber, KeyThumbprint, Lineage, NodeNumber, Revi
 use tempfile::TempDir;
 
 use super::{
-    Author, Damage, Filter, Found, Issued, RecordLimits, Recorder, Records, Report, Unrecorded,
-    find, format::segment_path, start, verify,
+    Author, BootId, Damage, Filter, Found, Issued, RecordLimits, Recorder, Records, Report,
+    Unrecorded, find, format::segment_path, start, verify,
 };
 
 /// How long a condition may take on a busy machine.
@@ -66,15 +66,26 @@ impl Desk {
         threads: usize,
         issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
     ) -> Records {
-        let records = start(
-            self.path(),
-            &self.limits,
-            threads,
-            author(process),
-            issuers_of,
-            (),
-        )
-        .unwrap();
+        self.start_as(author(process), threads, issuers_of)
+    }
+
+    /// A process after the machine went down.
+    fn start_after_power_loss(&self, process: u64) -> Records {
+        let boot = BootId([2; 16]);
+        let author = Author {
+            boot,
+            ..author(process)
+        };
+        self.start_as(author, 1, &|_| Vec::new())
+    }
+
+    fn start_as(
+        &self,
+        author: Author,
+        threads: usize,
+        issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
+    ) -> Records {
+        let records = start(self.path(), &self.limits, threads, author, issuers_of, ()).unwrap();
         until("its first segment was begun", || {
             !records.recorder().is_full()
         });
@@ -124,6 +135,7 @@ fn author(process: u64) -> Author {
             random: 5,
         },
         process,
+        boot: BootId([1; 16]),
     }
 }
 
