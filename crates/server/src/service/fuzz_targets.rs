@@ -11,7 +11,7 @@ use prost::Message;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{agent_messages, command, parse, principals, facts::StatedFacts, watch};
+use super::{agent_messages, command, facts::StatedFacts, parse, principals, watch};
 
 /// Reads a message of the API, if the bytes are one.
 fn read<M: Message + Default, T>(

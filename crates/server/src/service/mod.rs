@@ -13,8 +13,6 @@ mod cluster;
 mod command;
 mod consistency;
 mod facts;
-mod grant_sets;
-mod history;
 #[cfg(any(test, fuzzing))]
 #[allow(
     missing_docs,
@@ -24,6 +22,8 @@ mod history;
     clippy::indexing_slicing
 )]
 pub(crate) mod fuzz_targets;
+mod grant_sets;
+mod history;
 mod keys;
 mod membership;
 mod parse;
