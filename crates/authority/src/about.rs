@@ -44,6 +44,7 @@ impl Command {
             Self::ExpireRegistrations => "EXPIRE_REGISTRATIONS",
             Self::RaiseFloor(_) => "RAISE_FLOOR",
             Self::SetSettings(_) => "SET_SETTINGS",
+            Self::ForgetFormer(_) => "FORGET_FORMER",
             Self::CompareState { .. } => "COMPARE_STATE",
         }
     }
@@ -103,6 +104,7 @@ impl Command {
             | Self::ExpireRegistrations
             | Self::RaiseFloor(_)
             | Self::SetSettings(_)
+            | Self::ForgetFormer(_)
             | Self::CompareState { .. } => Vec::new(),
         }
     }
@@ -145,6 +147,7 @@ impl Command {
             Self::SeatNode { seat, .. } => details.say("seat", seat.as_str()),
             Self::RaiseFloor(revision) => details.say("floor", revision),
             Self::SetSettings(change) => details.settings(change),
+            Self::ForgetFormer(since) => details.say("since", since),
             Self::CompareState { at, .. } => details.say("at", at),
             _ => {}
         }

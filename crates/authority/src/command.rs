@@ -113,9 +113,9 @@ pub enum Command {
     /// Drops agents and operators whose registration has ended by log time, a
     /// bounded number at a time. The answer is how many.
     ExpireRegistrations,
-    /// Says what a keeper asked of a node's place in the membership, before it is
-    /// changed: the membership stands in entries that name nobody. Refused for a
-    /// node that may not have that place.
+    /// Says where a keeper wants a node in the membership, which the leader then
+    /// changes, and does not change otherwise: the membership stands in entries that
+    /// name nobody. Refused for a node that may not have that place.
     SeatNode {
         /// Which.
         node: NodeNumber,
@@ -132,6 +132,10 @@ pub enum Command {
     RaiseFloor(Revision),
     /// Changes some of the replicated settings.
     SetSettings(SettingsChange),
+    /// Says that nothing is left of the settings before the change at this revision:
+    /// no proof, verifier or cached JWKS goes by their spans any more. Of another
+    /// change than the last that shortened one, changes nothing.
+    ForgetFormer(Revision),
     /// Says what most voters hold their state at a revision to be: a node whose
     /// own was another then has to stop. Changes nothing.
     CompareState {

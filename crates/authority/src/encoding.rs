@@ -155,6 +155,15 @@ impl Bytes {
             WhenBehind::Refuse => 1,
             WhenBehind::Drop => 2,
         });
+        let former = &settings.former;
+        for number in [
+            former.since.0,
+            former.freshness_ms,
+            former.v_max_ms,
+            former.jwks_max_age_s,
+        ] {
+            self.u64(number);
+        }
     }
 
     fn grants(&mut self, grants: &[Grant]) {
@@ -212,6 +221,9 @@ impl Bytes {
         self.flag(node.check_only);
         self.flag(node.barred);
         self.flag(node.retiring);
+        self.flag(node.votes);
+        self.flag(node.lead_asked_at.is_some());
+        self.u64(node.lead_asked_at.map_or(0, |at| at.0));
         self.flag(node.newest_issuer.is_some());
         self.u32(node.newest_issuer.map_or(0, |number| number.0));
         self.u64(node.admitted_at.0);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::bounds::KEPT_EPOCHS;
-use crate::settings::Settings;
+use crate::settings::{FormerSpans, Settings};
 
 /// Longest issuer URL, in bytes.
 const MAX_ISSUER_URL_BYTES: usize = 256;
@@ -180,7 +180,11 @@ impl Settings {
             "v_default_ms",
             self.v_default_ms,
             self.w_ms(),
-            format_args!("W = freshness_ms*kappa = {}*11/9", self.freshness_ms),
+            format_args!(
+                "W = freshness_ms*kappa = {}*11/9{}",
+                self.longest_freshness_ms(),
+                by_former(self.former.freshness_ms != 0),
+            ),
         );
         rules.at_most("v_default_ms", self.v_default_ms, self.v_max_ms, "v_max_ms");
     }
@@ -198,18 +202,18 @@ impl Settings {
     }
 
     fn check_epochs(&self, rules: &mut Rules) {
-        let lead = self.rotation_lead_ms();
         let epoch = self.epoch_s.saturating_mul(1_000);
         // A lead until the new issuers sign, and as long again until the keeper
         // retires those of processes that did not: then the next epoch may begin.
-        let followed = lead.saturating_mul(2);
+        let followed = self.followed_ms();
         let arithmetic = format!(
-            "is {}, and must be at least 2*max(v_max_ms*kappa, W + jwks_max_age_s) = \
-             2*max({}, {} + {}) = {followed} ms",
+            "is {}, and must be at least 2*max(v_max_ms*kappa, W + jwks_max_age_s*kappa) = \
+             2*max({}, {} + {}) = {followed} ms{}",
             self.epoch_s,
-            self.times_kappa(self.v_max_ms),
+            self.times_kappa(self.longest_v_max_ms()),
             self.w_ms(),
-            self.jwks_max_age_s.saturating_mul(1_000),
+            self.times_kappa(self.longest_jwks_max_age_s().saturating_mul(1_000)),
+            by_former(self.former != FormerSpans::default()),
         );
         rules.say("epoch_s", epoch >= followed, arithmetic);
         let unexpired = followed.saturating_add(self.issuer_expiry_ms());
@@ -221,5 +225,14 @@ impl Settings {
             self.epoch_s,
         );
         rules.say("epoch_s", live <= KEPT_EPOCHS as u64, arithmetic);
+    }
+}
+
+/// Why a span is longer than it is set.
+const fn by_former(counts: bool) -> &'static str {
+    if counts {
+        " (former settings count until nobody goes by them any more: set this later)"
+    } else {
+        ""
     }
 }

@@ -65,7 +65,7 @@ pub use record::{
 pub use rejection::{Kind, Reason, Rejection};
 pub use role::{Role, Roles};
 pub use row::{Row, RowKey, Table};
-pub use settings::{NoWhenBehind, Settings, WhenBehind};
+pub use settings::{FormerSpans, NoWhenBehind, Settings, WhenBehind};
 pub use settings_change::SettingsChange;
 pub use stamped::{Actor, Meta, RequestId, Stamp, Stamped};
 pub use state::State;

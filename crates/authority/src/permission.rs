@@ -89,6 +89,7 @@ pub fn permission(command: &Command) -> Permission {
         | Command::ExpireIssuer(_)
         | Command::ExpireRegistrations
         | Command::RaiseFloor(_)
+        | Command::ForgetFormer(_)
         | Command::CompareState { .. } => Permission {
             node: NodeRight::Keeper,
             ..operators(&[])

@@ -114,6 +114,12 @@ pub struct NodeRecord {
     pub barred: bool,
     /// Being removed: none of its issuers is open, and it opens none.
     pub retiring: bool,
+    /// A keeper wants it to vote: what the leader takes it to the voters by, and
+    /// leaves it among them. Of those that only check at most the first node.
+    pub votes: bool,
+    /// Where a keeper last asked that it lead. It counts for the leader of that
+    /// moment, and for no later one. Never after the applied revision.
+    pub lead_asked_at: Option<Revision>,
     /// The last issuer that it opened, even if it has expired. None of its
     /// issuers has a greater number.
     pub newest_issuer: Option<IssuerNumber>,

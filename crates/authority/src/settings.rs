@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chancery_credential::TrustDomain;
+use chancery_credential::{Revision, TrustDomain};
 
 /// The replicated settings. [`check`](Self::check) is the one place where they
 /// are held against each other.
@@ -45,6 +45,25 @@ pub struct Settings {
     pub epoch_s: u64,
     /// What a node does that cannot write its records as fast as it mints.
     pub records_when_behind: WhenBehind,
+    /// What is left of settings that were in force before. Nobody sets it.
+    pub former: FormerSpans,
+}
+
+/// The longest spans of former settings that somebody may still go by: a proof of
+/// freshness, a verifier's V, a cached JWKS. Each is 0, or longer than the present
+/// one. They count until the keeper has seen them run out
+/// ([`ForgetFormer`](crate::Command::ForgetFormer)): replicated, so that a leader that
+/// comes later waits for them too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FormerSpans {
+    /// The last change that shortened one of them; 0: none did, or all have run out.
+    pub since: Revision,
+    /// Of [`Settings::freshness_ms`].
+    pub freshness_ms: u64,
+    /// Of [`Settings::v_max_ms`].
+    pub v_max_ms: u64,
+    /// Of [`Settings::jwks_max_age_s`].
+    pub jwks_max_age_s: u64,
 }
 
 /// What becomes of a mint whose record finds no room, because its node cannot
@@ -114,7 +133,51 @@ impl Settings {
             jwks_max_age_s: 60,
             epoch_s: 3_600,
             records_when_behind: WhenBehind::Refuse,
+            former: FormerSpans::default(),
         }
+    }
+
+    /// The longest F that a proof may still count for, milliseconds.
+    #[must_use]
+    pub fn longest_freshness_ms(&self) -> u64 {
+        self.freshness_ms.max(self.former.freshness_ms)
+    }
+
+    /// The longest V that a verifier may still have, milliseconds.
+    #[must_use]
+    pub fn longest_v_max_ms(&self) -> u64 {
+        self.v_max_ms.max(self.former.v_max_ms)
+    }
+
+    /// The longest that a JWKS which is cached now may be cached for, seconds.
+    #[must_use]
+    pub fn longest_jwks_max_age_s(&self) -> u64 {
+        self.jwks_max_age_s.max(self.former.jwks_max_age_s)
+    }
+
+    /// Takes over what is left of the settings before, where it is longer.
+    pub(crate) fn inherit(&mut self, before: &Self) {
+        let left = |present: u64, longest: u64| if longest > present { longest } else { 0 };
+        let former = FormerSpans {
+            since: before.former.since,
+            freshness_ms: left(self.freshness_ms, before.longest_freshness_ms()),
+            v_max_ms: left(self.v_max_ms, before.longest_v_max_ms()),
+            jwks_max_age_s: left(self.jwks_max_age_s, before.longest_jwks_max_age_s()),
+        };
+        let covered =
+            former.freshness_ms == 0 && former.v_max_ms == 0 && former.jwks_max_age_s == 0;
+        self.former = if covered {
+            FormerSpans::default()
+        } else {
+            former
+        };
+    }
+
+    /// Whether a span is shorter than before, so that what is left of it counts anew.
+    pub(crate) fn shortens(&self, before: &Self) -> bool {
+        self.freshness_ms < before.freshness_ms
+            || self.v_max_ms < before.v_max_ms
+            || self.jwks_max_age_s < before.jwks_max_age_s
     }
 
     /// `span·κ`, rounded up: how long to wait on this clock until `span` has
@@ -127,22 +190,38 @@ impl Settings {
         u64::try_from(product).unwrap_or(u64::MAX)
     }
 
-    /// W = F·κ, milliseconds: after it no node serves on an older proof.
+    /// W = F·κ, milliseconds, of the longest F that counts: after it no node serves on
+    /// an older proof.
     #[must_use]
     pub fn w_ms(&self) -> u64 {
-        self.times_kappa(self.freshness_ms)
+        self.times_kappa(self.longest_freshness_ms())
+    }
+
+    /// How long verifiers that know keys only by a cached JWKS may lack a key that is
+    /// in force, milliseconds: a node may serve a JWKS without it until its last proof
+    /// has run out (W), and a cache keeps that for its max-age, by a clock that may be
+    /// slow (κ).
+    #[must_use]
+    pub fn jwks_lag_ms(&self) -> u64 {
+        let max_age_ms = self.longest_jwks_max_age_s().saturating_mul(1_000);
+        self.w_ms().saturating_add(self.times_kappa(max_age_ms))
     }
 
     /// How long a new issuer of a planned rotation waits before it signs, in
     /// milliseconds: until every verifier with a live feed (V_max·κ) and every
-    /// cache of the JWKS (W + its max-age) knows it.
+    /// cache of the JWKS knows it.
     #[must_use]
     pub fn rotation_lead_ms(&self) -> u64 {
-        let by_feed = self.times_kappa(self.v_max_ms);
-        let by_cache = self
-            .w_ms()
-            .saturating_add(self.jwks_max_age_s.saturating_mul(1_000));
-        by_feed.max(by_cache)
+        self.times_kappa(self.longest_v_max_ms())
+            .max(self.jwks_lag_ms())
+    }
+
+    /// How long after an epoch was opened every process that follows at all signs in
+    /// it, milliseconds: twice the lead. After as long nothing is left of former
+    /// settings, a process that waits out a lead of theirs included.
+    #[must_use]
+    pub fn followed_ms(&self) -> u64 {
+        self.rotation_lead_ms().saturating_mul(2)
     }
 
     /// How long after its retirement an issuer expires, on the keeper's monotonic

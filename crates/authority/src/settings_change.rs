@@ -1,7 +1,7 @@
 //! A change of the settings: what is to be another, and nothing else, so that two
 //! operators who change different settings do not undo each other.
 
-use crate::settings::{Settings, WhenBehind};
+use crate::settings::{FormerSpans, Settings, WhenBehind};
 
 /// The settings to change. The trust domain and ρ stay for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,8 @@ impl SettingsChange {
         *self == Self::default()
     }
 
-    /// The settings with the change made. They may break a rule.
+    /// The settings with the change made, and what is left of those before. They may
+    /// break a rule.
     #[must_use]
     pub fn made_to(&self, present: &Settings) -> Settings {
         // Taken apart whole, so that a new setting does not compile unless it can be
@@ -64,7 +65,8 @@ impl SettingsChange {
             epoch_s,
             records_when_behind,
         } = self;
-        Settings {
+        let mut made = Settings {
+            former: FormerSpans::default(),
             trust_domain: present.trust_domain.clone(),
             rho_percent: present.rho_percent,
             issuer_url: issuer_url
@@ -83,7 +85,9 @@ impl SettingsChange {
             jwks_max_age_s: jwks_max_age_s.unwrap_or(present.jwks_max_age_s),
             epoch_s: epoch_s.unwrap_or(present.epoch_s),
             records_when_behind: records_when_behind.unwrap_or(present.records_when_behind),
-        }
+        };
+        made.inherit(present);
+        made
     }
 
     /// The numbers among them, by their names.

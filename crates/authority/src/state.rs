@@ -298,6 +298,17 @@ impl State {
         self.tables.nodes.values()
     }
 
+    /// The node that a keeper last asked to lead, and where: it counts for who led
+    /// then, and for no later leader.
+    #[must_use]
+    pub fn lead_asked(&self) -> Option<(NodeNumber, Revision)> {
+        let asked = self.nodes().filter_map(|node| {
+            let at = node.lead_asked_at?;
+            Some((node.number, at))
+        });
+        asked.max_by_key(|(_, at)| *at)
+    }
+
     /// An issuer that has not expired.
     #[must_use]
     pub fn issuer(&self, number: IssuerNumber) -> Option<&Arc<IssuerRecord>> {

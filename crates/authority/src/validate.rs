@@ -50,6 +50,10 @@ impl State {
             settings.check().is_ok(),
             "the settings do not hold together",
         )?;
+        hold(
+            self.past(settings.former.since),
+            "the former settings are ahead of the log",
+        )?;
         for agent in tables.agents.values() {
             self.validate_agent(agent, settings)?;
         }
@@ -232,6 +236,9 @@ impl State {
             (node.retiring || node.barred) && node.admitted_at <= at && self.past(at)
         });
         hold(gone, format!("node {number}: its removal"))?;
+        let seated = node.lead_asked_at.is_none_or(|at| self.past(at))
+            && !(node.check_only && node.votes && number != NodeNumber(1));
+        hold(seated, format!("node {number}: its seat"))?;
         let newest = node.newest_issuer.unwrap_or(IssuerNumber(0));
         hold(
             newest.0 < meta.next_issuer,

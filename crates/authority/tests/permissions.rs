@@ -110,6 +110,7 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
         (seat(1, Seat::Voter), keepers),
         (Command::RemoveNode(NodeNumber(1)), keepers),
         (floor, nodes),
+        (Command::ForgetFormer(Revision(1)), nodes),
         (Command::SetSettings(SettingsChange::default()), keepers),
         (Command::ExpireRegistrations, nodes),
         (

@@ -361,6 +361,37 @@ fn a_node_that_only_checks_gets_no_vote() {
     );
 }
 
+/// What the leader goes by when it is asked to change the membership.
+#[test]
+fn where_a_keeper_wants_a_node_stands_with_it() {
+    let mut world = World::furnished();
+    let votes = |world: &World, number| world.state.node(NodeNumber(number)).unwrap().votes;
+    assert!(votes(&world, 1), "the first votes from birth");
+    for number in [2, 3] {
+        world.must("root", Command::AdmitNode(node_spec(number)));
+        assert!(!votes(&world, number));
+    }
+    world.must("root", seat(2, Seat::Voter));
+    assert!(votes(&world, 2) && !votes(&world, 3));
+    assert_eq!(world.state.lead_asked(), None);
+    world.must("root", seat(2, Seat::Leader));
+    let asked = (NodeNumber(2), world.state.revision());
+    assert_eq!(world.state.lead_asked(), Some(asked));
+    world.must("root", seat(1, Seat::Leader));
+    assert_eq!(
+        world.state.lead_asked().unwrap().0,
+        NodeNumber(1),
+        "the last"
+    );
+    world.must("root", seat(2, Seat::Learner));
+    assert!(!votes(&world, 2));
+    assert_eq!(
+        world.refused("rita", seat(2, Seat::Voter)),
+        Reason::RoleMissing
+    );
+    assert!(!votes(&world, 2));
+}
+
 fn seat(node: u64, seat: Seat) -> Command {
     Command::SeatNode {
         node: NodeNumber(node),

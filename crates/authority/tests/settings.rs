@@ -3,7 +3,7 @@
 
 mod support;
 
-use chancery_authority::{Command, Reason, Settings, SettingsChange, WhenBehind};
+use chancery_authority::{Command, FormerSpans, Reason, Settings, SettingsChange, WhenBehind};
 use proptest::prelude::*;
 use support::{World, settings};
 
@@ -21,7 +21,11 @@ fn the_defaults_hold_and_have_the_derived_spans_of_the_design() {
     let settings = settings();
     assert_eq!(settings.check(), Ok(()));
     assert_eq!(settings.w_ms(), 2_445, "2000 * 11/9 = 2444.4, rounded up");
-    assert_eq!(settings.rotation_lead_ms(), 62_445);
+    assert_eq!(
+        settings.rotation_lead_ms(),
+        2_445 + 73_334,
+        "W, and 60 s by a slow clock, rounded up"
+    );
     assert_eq!(
         settings.issuer_expiry_ms(),
         1_102_445 + 2_445,
@@ -57,10 +61,10 @@ fn each_rule_says_its_arithmetic() {
     let (names, text) = broken(|settings| settings.v_default_ms = 2_444);
     assert_eq!(names, ["v_default_ms"]);
     assert!(text.contains("2000*11/9 = 2445"), "{text}");
-    let (names, text) = broken(|settings| settings.epoch_s = 124);
+    let (names, text) = broken(|settings| settings.epoch_s = 151);
     assert_eq!(names, ["epoch_s"]);
     assert!(
-        text.contains("2*max(6112, 2445 + 60000) = 124890 ms"),
+        text.contains("2*max(6112, 2445 + 73334) = 151558 ms"),
         "{text}"
     );
     let (names, _) = broken(|settings| settings.election_max_ms = 300);
@@ -78,7 +82,7 @@ fn the_bounds_are_sharp() {
         |settings: &mut Settings| settings.ttl_cap_s = 3_599,
         |settings: &mut Settings| settings.ttl_default_s = 900,
         |settings: &mut Settings| settings.v_default_ms = 2_445,
-        |settings: &mut Settings| settings.epoch_s = 125,
+        |settings: &mut Settings| settings.epoch_s = 152,
         |settings: &mut Settings| settings.heartbeat_ms = 100,
     ] {
         let mut settings = settings();
@@ -144,6 +148,84 @@ fn settings_are_changed_by_command_and_checked_there() {
         "{rejection}"
     );
     assert_eq!(**world.state.settings().unwrap(), next);
+}
+
+fn spans(freshness_ms: u64, v_max_ms: u64, jwks_max_age_s: u64) -> Command {
+    Command::SetSettings(SettingsChange {
+        freshness_ms: Some(freshness_ms),
+        v_max_ms: Some(v_max_ms),
+        jwks_max_age_s: Some(jwks_max_age_s),
+        ..SettingsChange::default()
+    })
+}
+
+/// Somebody may still hold a proof, a subscription or a JWKS of before, and whoever
+/// leads next has to know that too.
+#[test]
+fn a_span_that_was_shortened_counts_until_it_has_run_out() {
+    let mut world = World::born();
+    world.must("root", spans(3_000, 9_000, 600));
+    let long = world.state.settings().unwrap().clone();
+    assert_eq!(long.former, FormerSpans::default(), "they only grew");
+    world.must("root", spans(2_000, 5_000, 30));
+    let since = world.state.revision();
+    let short = world.state.settings().unwrap().clone();
+    assert_eq!((short.freshness_ms, short.jwks_max_age_s), (2_000, 30));
+    assert_eq!(short.w_ms(), long.w_ms());
+    assert_eq!(short.rotation_lead_ms(), long.rotation_lead_ms());
+    assert_eq!(short.issuer_expiry_ms(), long.issuer_expiry_ms());
+    assert_eq!(short.former.since, since);
+
+    // Longer again, and not as long: what was before counts from where it was.
+    world.must("root", spans(2_000, 5_000, 60));
+    let between = world.state.settings().unwrap().clone();
+    assert_eq!(between.former, short.former);
+    assert_ne!(world.state.revision(), since);
+    // What is as long as before covers it.
+    world.must("root", spans(2_000, 5_000, 600));
+    let covered = world.state.settings().unwrap().former;
+    assert_eq!((covered.freshness_ms, covered.jwks_max_age_s), (3_000, 0));
+
+    world.must("root", spans(2_000, 5_000, 45));
+    let latest = world.state.revision();
+    world.must("node:1", Command::ForgetFormer(since));
+    let kept = world.state.settings().unwrap().former;
+    assert_eq!(
+        (kept.since, kept.jwks_max_age_s),
+        (latest, 600),
+        "of another change"
+    );
+    world.must("node:1", Command::ForgetFormer(latest));
+    let forgotten = world.state.settings().unwrap().clone();
+    assert_eq!(forgotten.former, FormerSpans::default());
+    assert_eq!(forgotten.w_ms(), forgotten.times_kappa(2_000));
+    let published = world.consumers.directory.settings().unwrap();
+    assert_eq!(published, forgotten);
+}
+
+/// Two leads of the caches that are still out there.
+#[test]
+fn epochs_are_not_shortened_before_the_caches_have_run_out() {
+    let mut world = World::born();
+    let change = || {
+        Command::SetSettings(SettingsChange {
+            jwks_max_age_s: Some(5),
+            epoch_s: Some(100),
+            ..SettingsChange::default()
+        })
+    };
+    let rejection = world.by("root", change()).unwrap_err();
+    assert_eq!(rejection.reason(), Reason::SettingsUnsound);
+    let told = rejection.to_string();
+    assert!(
+        told.contains("2*max(6112, 2445 + 73334)") && told.contains("set this later"),
+        "{told}"
+    );
+    world.must("root", spans(2_000, 5_000, 5));
+    let since = world.state.revision();
+    assert_eq!(world.refused("root", change()), Reason::SettingsUnsound);
+    world.must("node:1", Command::ForgetFormer(since));
+    world.must("root", change());
 }
 
 /// Each changes what they want changed, whatever the other did meanwhile.
@@ -212,7 +294,7 @@ proptest! {
         if settings.check().is_ok() {
             prop_assert!(freshness >= 3 * most + 2 * tick + 300);
             prop_assert!(settings.w_ms() * 9 >= freshness * 11);
-            prop_assert!(settings.rotation_lead_ms() >= settings.w_ms() + age * 1_000);
+            prop_assert!(9 * (settings.rotation_lead_ms() - settings.w_ms()) >= 11 * age * 1_000);
             prop_assert!(ttl <= cap && cap < 3_600);
             prop_assert!(v <= v_max);
         }

@@ -266,6 +266,7 @@ fn command() -> impl Strategy<Value = Command> {
             peer_key: peer_key(peer).public().clone(),
         }),
         number().prop_map(|number| Command::RaiseFloor(Revision(number))),
+        number().prop_map(|number| Command::ForgetFormer(Revision(number))),
         Just(Command::ExpireRegistrations),
         (number(), any::<[u8; 32]>()).prop_map(|(at, digest)| Command::CompareState {
             at: Revision(at),

@@ -32,7 +32,6 @@ use crate::{
         raft::{read_log_id, required},
     },
     comparison::Comparison,
-    membership::departure::Departures,
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -97,8 +96,6 @@ pub(crate) struct Prover {
     pub(crate) wanted: Notify,
     /// Why the last proof did not come about; none after one that did.
     pub(crate) trouble: Mutex<Option<String>>,
-    /// Told of each W that proofs are made under.
-    pub(crate) departures: Arc<Departures>,
     /// The greatest read index that a leader ever named: there is at least so much to
     /// apply.
     pub(crate) heard: AtomicU64,
@@ -112,8 +109,13 @@ impl Prover {
 
     async fn on_each_tick(self: Arc<Self>) {
         let at_once = Arc::new(Semaphore::new(PROOFS_AT_ONCE));
+        let mut settings = self.published.settings_changed();
         loop {
-            tokio::time::sleep(self.tick()).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.tick()) => {}
+                // A tick that was long is not slept out.
+                _ = settings.changed() => {}
+            }
             let Ok(turn) = at_once.clone().try_acquire_owned() else {
                 continue;
             };
@@ -313,7 +315,6 @@ impl Prover {
 
     fn freshness_ms(&self) -> Option<u64> {
         let settings = self.published.directory.settings()?;
-        self.departures.note_bound(settings.w_ms());
         Some(settings.freshness_ms)
     }
 

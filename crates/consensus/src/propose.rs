@@ -181,6 +181,7 @@ impl Proposer {
                 | Command::ExpireIssuer(_)
                 | Command::ExpireRegistrations
                 | Command::RaiseFloor(_)
+                | Command::ForgetFormer(_)
                 | Command::CompareState { .. },
             ) => keeps(),
             _ => Ok(()),

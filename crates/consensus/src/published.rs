@@ -30,6 +30,20 @@ pub(crate) struct EntryEvents {
 pub(crate) struct Position {
     pub(crate) last: Option<LogId>,
     pub(crate) membership: StoredMembership,
+    /// The first entry of the newest term, or the first that this process knows of
+    /// it: later, never earlier. Every leader begins its term with one.
+    pub(crate) term_began: Option<LogId>,
+}
+
+impl Position {
+    /// An entry was applied.
+    pub(crate) fn pass(&mut self, entry: LogId) {
+        let term = |id: &LogId| id.committed_leader_id().term;
+        if self.term_began.as_ref().map(term) != Some(term(&entry)) {
+            self.term_began = Some(entry);
+        }
+        self.last = Some(entry);
+    }
 }
 
 /// Everything about the state that can be read while it changes. It holds no
@@ -43,6 +57,8 @@ pub(crate) struct Published {
     consumers: Vec<Arc<dyn Consumer>>,
     applied: watch::Sender<Revision>,
     steps: broadcast::Sender<Step>,
+    /// Moves when other settings are in force.
+    settings: watch::Sender<()>,
 }
 
 impl Published {
@@ -56,11 +72,17 @@ impl Published {
             consumers,
             applied: watch::Sender::new(Revision(0)),
             steps: broadcast::Sender::new(steps),
+            settings: watch::Sender::new(()),
         }
     }
 
     pub(crate) fn events(&self) -> Events {
         Events(self.steps.subscribe())
+    }
+
+    /// Resolves each time that other settings are in force.
+    pub(crate) fn settings_changed(&self) -> watch::Receiver<()> {
+        self.settings.subscribe()
     }
 
     /// The revision that readers see.
@@ -83,6 +105,10 @@ impl Published {
         self.view
             .publish_entries(changes, through, || self.publish_consumers(&entries));
         self.applied.send_replace(through);
+        let mut events = entries.iter().flat_map(|entry| &entry.events);
+        if events.any(|event| matches!(event, Event::SettingsChanged)) {
+            self.settings.send_replace(());
+        }
         for entry in entries {
             // Nobody following is no error.
             let _ = self.steps.send(Step::Applied {
@@ -126,6 +152,7 @@ impl Published {
         }
         self.view.publish_revision(revision);
         self.applied.send_replace(revision);
+        self.settings.send_replace(());
         let _ = self.steps.send(Step::Replaced { revision });
         Ok(())
     }

@@ -91,7 +91,6 @@ impl Consensus {
             hold,
         } = opened;
         let skew = Arc::new(Skew::default());
-        let departures = Arc::new(Departures::default());
         let prover = Arc::new(Prover {
             own: node,
             process: options.process,
@@ -107,7 +106,6 @@ impl Consensus {
             proved: watch::Sender::new(None),
             wanted: Notify::new(),
             trouble: Mutex::new(None),
-            departures: departures.clone(),
             heard: AtomicU64::new(0),
         });
         let proposer = Arc::new(Proposer {
@@ -129,7 +127,7 @@ impl Consensus {
             dialer: dialer.clone(),
             clocks: options.clocks,
             turn: tokio::sync::Mutex::new(()),
-            departures,
+            departures: Departures::default(),
         });
         let introduction = Introduction {
             own: node,
@@ -162,6 +160,7 @@ impl Consensus {
             post(&deserted, server),
             post(&deserted, prover.clone().run()),
             post(&deserted, introduction.run()),
+            post(&deserted, members.clone().end_what_was_begun()),
         ];
         let inner = Inner {
             node,

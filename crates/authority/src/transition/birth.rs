@@ -14,6 +14,7 @@ use crate::record::{EpochRecord, MetaRecord};
 use crate::rejection::{Reason, Rejection};
 use crate::role::Role;
 use crate::row::Row;
+use crate::settings::{FormerSpans, Settings};
 use crate::stamped::Actor;
 
 impl Transition<'_> {
@@ -35,10 +36,13 @@ impl Transition<'_> {
             floor: Revision(0),
             view_revision: Revision(0),
         }));
-        self.put(Row::Settings(Arc::new(birth.settings.clone())));
+        self.put(Row::Settings(Arc::new(Settings {
+            former: FormerSpans::default(),
+            ..birth.settings.clone()
+        })));
         self.emit(Event::SettingsChanged);
         self.put_epoch(EpochNumber(1), false);
-        let number = self.put_node(&birth.node)?;
+        let number = self.put_node(&birth.node, true)?;
         for operator in &birth.operators {
             self.put_operator(operator);
         }

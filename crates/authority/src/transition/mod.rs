@@ -120,6 +120,7 @@ impl<'a> Transition<'a> {
             Command::RemoveNode(number) => self.remove_node(*number),
             Command::RaiseFloor(floor) => self.raise_floor(*floor),
             Command::SetSettings(settings) => self.set_settings(settings),
+            Command::ForgetFormer(since) => self.forget_former(*since),
             Command::CompareState { at, .. } => self.compare_state(*at),
         }
     }

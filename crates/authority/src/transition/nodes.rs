@@ -24,7 +24,7 @@ impl Transition<'_> {
         if count >= MAX_NODES && forgotten.is_none() {
             return Err(Rejection::new(Reason::NodesFull, count));
         }
-        let number = self.put_node(spec)?;
+        let number = self.put_node(spec, false)?;
         if let Some(gone) = forgotten.filter(|_| count >= MAX_NODES) {
             self.erase(RowKey::Node(gone.number));
             self.keys_changed(&[gone.peer_key.thumbprint()]);
@@ -43,8 +43,8 @@ impl Transition<'_> {
         gone.min_by_key(|node| node.removed_at).cloned()
     }
 
-    /// A record of what was asked, and whether it may be: the membership itself is
-    /// no part of the state.
+    /// What a keeper wants, and whether it may be: the membership itself is no part of
+    /// the state.
     pub(super) fn seat_node(
         &mut self,
         number: NodeNumber,
@@ -62,6 +62,11 @@ impl Transition<'_> {
                 return Err(Rejection::new(Reason::CheckOnlyVoter, number));
             }
         }
+        let lead_asked_at = (seat == Seat::Leader).then_some(self.revision);
+        self.change_node(&node, |node| {
+            node.votes = seat != Seat::Learner;
+            node.lead_asked_at = lead_asked_at;
+        });
         Ok(Answer::Nothing)
     }
 
@@ -79,7 +84,11 @@ impl Transition<'_> {
         Ok(Answer::Nothing)
     }
 
-    pub(super) fn put_node(&mut self, spec: &NodeSpec) -> Result<NodeNumber, Rejection> {
+    pub(super) fn put_node(
+        &mut self,
+        spec: &NodeSpec,
+        votes: bool,
+    ) -> Result<NodeNumber, Rejection> {
         let next = self.state.tables.meta.map(|meta| meta.next_node);
         let number = match next {
             Some(next) if next < u64::MAX => NodeNumber(next),
@@ -95,6 +104,8 @@ impl Transition<'_> {
             check_only: spec.check_only,
             barred: false,
             retiring: false,
+            votes,
+            lead_asked_at: None,
             newest_issuer: None,
             admitted_at: self.revision,
             removed_at: None,

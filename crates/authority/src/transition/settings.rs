@@ -9,7 +9,7 @@ use crate::event::{Answer, Event};
 use crate::record::{IssuerRecord, IssuerStanding};
 use crate::rejection::{Reason, Rejection};
 use crate::row::Row;
-use crate::settings::Settings;
+use crate::settings::{FormerSpans, Settings};
 use crate::settings_change::SettingsChange;
 
 impl Transition<'_> {
@@ -17,12 +17,31 @@ impl Transition<'_> {
         let Some(present) = self.state.settings() else {
             return Err(Rejection::new(Reason::NotBorn, ""));
         };
-        let settings = change.made_to(present);
+        let mut settings = change.made_to(present);
         check_settings(&settings)?;
+        if settings.shortens(present) {
+            settings.former.since = self.revision;
+        }
         let expiry_ms = settings.issuer_expiry_ms();
         self.put(Row::Settings(Arc::new(settings)));
         self.lengthen_expiry(expiry_ms);
         self.emit(Event::SettingsChanged);
+        Ok(Answer::Nothing)
+    }
+
+    /// That what it says has passed is for the keeper to see to, by its own clock.
+    pub(super) fn forget_former(&mut self, since: Revision) -> Result<Answer, Rejection> {
+        let Some(present) = self.state.settings() else {
+            return Err(Rejection::new(Reason::NotBorn, ""));
+        };
+        if present.former.since == since && present.former != FormerSpans::default() {
+            let settings = Settings {
+                former: FormerSpans::default(),
+                ..Settings::clone(present)
+            };
+            self.put(Row::Settings(Arc::new(settings)));
+            self.emit(Event::SettingsChanged);
+        }
         Ok(Answer::Nothing)
     }
 

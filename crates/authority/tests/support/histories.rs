@@ -138,6 +138,7 @@ fn whose(command: &Command) -> &'static str {
         | Command::RetireIssuer(_)
         | Command::ExpireIssuer(_)
         | Command::ExpireRegistrations
+        | Command::ForgetFormer(_)
         | Command::CompareState { .. } => "node:1",
         Command::RaiseFloor(_) => "node:2",
         Command::OpenIssuer(request) => match request.node.0 {

@@ -84,6 +84,7 @@ fn operator_may_not(spec: &OperatorSpec, command: &Command) -> Option<Reason> {
         | Command::ExpireIssuer(_)
         | Command::ExpireRegistrations
         | Command::RaiseFloor(_)
+        | Command::ForgetFormer(_)
         | Command::CompareState { .. }
         | Command::Birth(_) => &[],
         _ => &[Role::Keeper],
@@ -99,6 +100,7 @@ fn node_may_not(number: NodeNumber, command: &Command) -> Option<Reason> {
         | Command::ExpireIssuer(_)
         | Command::ExpireRegistrations
         | Command::RaiseFloor(_)
+        | Command::ForgetFormer(_)
         | Command::CompareState { .. }
         | Command::OpenEpoch { emergency: false } => None,
         Command::OpenIssuer(request) if request.node == number => None,

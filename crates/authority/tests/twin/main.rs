@@ -47,6 +47,7 @@ fn twin_of_birth(world: &World) -> Twin {
         barred: false,
         retiring: false,
         removed: false,
+        votes: true,
     });
     twin
 }
@@ -152,6 +153,7 @@ fn compare_issuers(world: &World, twin: &Twin) {
             (record.barred, record.retiring, record.removed_at.is_some()),
             (node.barred, node.retiring, node.removed)
         );
+        assert_eq!(record.votes, node.votes);
         assert_eq!(
             record.newest_issuer,
             twin.newest_of(number).map(IssuerNumber)

@@ -23,6 +23,7 @@ pub struct Node {
     pub barred: bool,
     pub retiring: bool,
     pub removed: bool,
+    pub votes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

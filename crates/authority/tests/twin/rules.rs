@@ -148,6 +148,7 @@ impl Twin {
                     barred: false,
                     retiring: false,
                     removed: false,
+                    votes: false,
                 });
                 return Ok(Answer::Node(NodeNumber(self.nodes.len() as u64)));
             }
@@ -191,13 +192,14 @@ impl Twin {
             }
             Command::SeatNode { node, seat } => {
                 self.must_know_node(*node)?;
-                let node = &self.nodes[node.0 as usize - 1];
+                let node = &mut self.nodes[node.0 as usize - 1];
                 let votes = *seat != Seat::Learner;
                 refuse(&[
                     (node.removed, Reason::NodeRemoved),
                     (votes && (node.barred || node.retiring), Reason::NodeLeaving),
                     (votes && node.spec.check_only, Reason::CheckOnlyVoter),
                 ])?;
+                node.votes = votes;
             }
             Command::RemoveNode(number) => {
                 self.must_know_node(*number)?;

@@ -104,6 +104,7 @@ pub(super) fn command(command: &Command) -> pb::Command {
         Command::RemoveNode(number) => Kind::RemoveNode(number.0),
         Command::RaiseFloor(revision) => Kind::RaiseFloor(revision.0),
         Command::SetSettings(it) => Kind::SetSettings(settings_change(it)),
+        Command::ForgetFormer(since) => Kind::ForgetFormer(since.0),
         Command::ExpireRegistrations => Kind::ExpireRegistrations(pb::Nothing {}),
         Command::CompareState { at, digest } => Kind::CompareState(pb::CompareState {
             at: at.0,
@@ -181,6 +182,7 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
             Kind::RemoveNode(number) => Command::RemoveNode(NodeNumber(*number)),
             Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
             Kind::SetSettings(it) => Command::SetSettings(read_settings_change(it)?),
+            Kind::ForgetFormer(since) => Command::ForgetFormer(Revision(*since)),
             Kind::ExpireRegistrations(_) => Command::ExpireRegistrations,
             Kind::CompareState(it) => Command::CompareState {
                 at: Revision(it.at),

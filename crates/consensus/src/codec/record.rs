@@ -216,6 +216,8 @@ pub(super) fn node(record: &NodeRecord) -> pb::Node {
         check_only,
         barred,
         retiring,
+        votes,
+        lead_asked_at,
         newest_issuer,
         admitted_at,
         removed_at,
@@ -232,6 +234,8 @@ pub(super) fn node(record: &NodeRecord) -> pb::Node {
         newest_issuer: newest_issuer.map(|number| number.0),
         admitted_at: admitted_at.0,
         removed_at: removed_at.map(|revision| revision.0),
+        votes: *votes,
+        lead_asked_at: lead_asked_at.map(|revision| revision.0),
     }
 }
 
@@ -245,6 +249,8 @@ pub(super) fn read_node(row: &pb::Node) -> Result<NodeRecord, Undecodable> {
         check_only: row.check_only,
         barred: row.barred,
         retiring: row.retiring,
+        votes: row.votes,
+        lead_asked_at: row.lead_asked_at.map(Revision),
         newest_issuer: row.newest_issuer.map(IssuerNumber),
         admitted_at: Revision(row.admitted_at),
         removed_at: row.removed_at.map(Revision),

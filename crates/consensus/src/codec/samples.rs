@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chancery_authority::{
-    Actor, AgentRecord, AgentSpec, Answer, Birth, ClockRecord, Command, EpochRecord,
+    Actor, AgentRecord, AgentSpec, Answer, Birth, ClockRecord, Command, EpochRecord, FormerSpans,
     GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
     OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
     RequestKey, RequestRecord, Roles, Row, Seat, ServiceRecord, ServiceSpec, Settings,
@@ -121,7 +121,8 @@ fn lineage() -> impl Strategy<Value = Lineage> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let when_behind = sample::select(WhenBehind::ALL.to_vec());
-    (any::<[u64; 13]>(), text(), when_behind).prop_map(|(numbers, issuer_url, when_behind)| {
+    let numbers = (any::<[u64; 13]>(), former());
+    (numbers, text(), when_behind).prop_map(|((numbers, former), issuer_url, when_behind)| {
         let mut settings = Settings::new("example.org".parse().unwrap(), issuer_url);
         let places = [
             &mut settings.freshness_ms,
@@ -142,7 +143,20 @@ fn settings() -> impl Strategy<Value = Settings> {
             *place = number;
         }
         settings.records_when_behind = when_behind;
+        settings.former = former;
         settings
+    })
+}
+
+fn former() -> impl Strategy<Value = FormerSpans> {
+    (revision(), any::<[u64; 3]>()).prop_map(|(since, numbers)| {
+        let [freshness_ms, v_max_ms, jwks_max_age_s] = numbers;
+        FormerSpans {
+            since,
+            freshness_ms,
+            v_max_ms,
+            jwks_max_age_s,
+        }
     })
 }
 
@@ -340,6 +354,7 @@ pub(crate) fn commands() -> Vec<BoxedStrategy<Command>> {
             .boxed(),
         node_number().prop_map(Command::RemoveNode).boxed(),
         grant_set_name().prop_map(Command::RemoveGrantSet).boxed(),
+        revision().prop_map(Command::ForgetFormer).boxed(),
     ]
 }
 
@@ -382,6 +397,7 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::SeatNode { .. } => 29,
         Command::RemoveNode(_) => 30,
         Command::RemoveGrantSet(_) => 31,
+        Command::ForgetFormer(_) => 32,
     }
 }
 
@@ -465,6 +481,7 @@ fn agent_record() -> impl Strategy<Value = AgentRecord> {
 }
 
 fn node_record() -> impl Strategy<Value = NodeRecord> {
+    let seat = (any::<bool>(), option::of(revision()));
     let flags = (
         any::<bool>(),
         any::<bool>(),
@@ -472,19 +489,24 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
         revision(),
         option::of(revision()),
     );
-    (node_number(), node_spec(), flags).prop_map(
-        |(number, spec, (barred, retiring, newest_issuer, admitted_at, removed_at))| NodeRecord {
-            number,
-            name: spec.name.into(),
-            api_address: spec.api_address.into(),
-            peer_address: spec.peer_address.into(),
-            peer_key: spec.peer_key,
-            check_only: spec.check_only,
-            barred,
-            retiring,
-            newest_issuer,
-            admitted_at,
-            removed_at,
+    (node_number(), node_spec(), flags, seat).prop_map(
+        |(number, spec, flags, (votes, lead_asked_at))| {
+            let (barred, retiring, newest_issuer, admitted_at, removed_at) = flags;
+            NodeRecord {
+                number,
+                name: spec.name.into(),
+                api_address: spec.api_address.into(),
+                peer_address: spec.peer_address.into(),
+                peer_key: spec.peer_key,
+                check_only: spec.check_only,
+                barred,
+                retiring,
+                votes,
+                lead_asked_at,
+                newest_issuer,
+                admitted_at,
+                removed_at,
+            }
         },
     )
 }

@@ -1,6 +1,7 @@
 //! The replicated settings.
 
-use chancery_authority::{Settings, SettingsChange, WhenBehind};
+use chancery_authority::{FormerSpans, Settings, SettingsChange, WhenBehind};
+use chancery_credential::Revision;
 use chancery_wire::log as pb;
 
 use super::{
@@ -27,6 +28,7 @@ pub(super) fn settings(settings: &Settings) -> pb::Settings {
         jwks_max_age_s,
         epoch_s,
         records_when_behind,
+        former: left,
     } = settings;
     pb::Settings {
         trust_domain: text(trust_domain),
@@ -45,6 +47,7 @@ pub(super) fn settings(settings: &Settings) -> pb::Settings {
         jwks_max_age_s: *jwks_max_age_s,
         epoch_s: *epoch_s,
         records_when_behind: when_behind(*records_when_behind).into(),
+        former: (*left != FormerSpans::default()).then(|| former(left)),
     }
 }
 
@@ -66,7 +69,36 @@ pub(super) fn read_settings(settings: &pb::Settings) -> Result<Settings, Undecod
         jwks_max_age_s: settings.jwks_max_age_s,
         epoch_s: settings.epoch_s,
         records_when_behind: read_when_behind(settings.records_when_behind())?,
+        former: settings
+            .former
+            .as_ref()
+            .map(read_former)
+            .unwrap_or_default(),
     })
+}
+
+const fn former(spans: &FormerSpans) -> pb::FormerSpans {
+    let FormerSpans {
+        since,
+        freshness_ms,
+        v_max_ms,
+        jwks_max_age_s,
+    } = *spans;
+    pb::FormerSpans {
+        since: since.0,
+        freshness_ms,
+        v_max_ms,
+        jwks_max_age_s,
+    }
+}
+
+const fn read_former(spans: &pb::FormerSpans) -> FormerSpans {
+    FormerSpans {
+        since: Revision(spans.since),
+        freshness_ms: spans.freshness_ms,
+        v_max_ms: spans.v_max_ms,
+        jwks_max_age_s: spans.jwks_max_age_s,
+    }
 }
 
 pub(super) fn settings_change(change: &SettingsChange) -> pb::SettingsChange {

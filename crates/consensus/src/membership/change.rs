@@ -8,16 +8,17 @@ use std::{
 };
 
 use chancery_authority::NodeRecord;
-use chancery_credential::NodeNumber;
+use chancery_credential::{NodeNumber, Revision};
 use openraft::{
-    ChangeMembers, Precondition,
-    errors::{ClientWriteError, RaftError},
+    ChangeMembers, LinearizerOption, Precondition,
+    errors::{ChangeMembershipError, ClientWriteError, RaftError},
 };
 
 use super::{
     Asked, ChangeError, Departure, Members, MembershipChange, PAUSE, Progress,
     departure::Moment,
     plan::{Plan, Refusal, Roll, plan},
+    wanted::wanted,
 };
 use crate::{
     peer_record::PeerRecord,
@@ -30,43 +31,29 @@ const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// How long a leader looks before it believes that somebody is silent: many
 /// heartbeats, of which each is answered.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
+/// How long a change waits for the one before it.
+const TURN_LIMIT: Duration = Duration::from_secs(5);
+/// How long the voters may take to decide on a change, both steps of it.
+const WRITE_LIMIT: Duration = Duration::from_secs(8);
 /// How long the next leader may take to be elected.
 const HAND_OVER_LIMIT: Duration = Duration::from_millis(1_500);
 
 impl Members {
-    /// Makes the change, if this node leads.
+    /// Makes the change, if this node leads and a command wants it.
     pub(crate) async fn change_here(&self, asked: Asked) -> Result<Progress, ChangeError> {
-        let _turn = self.turn.lock().await;
-        match asked.change {
-            MembershipChange::Enrol(node) => self.enrol(node, asked.look_only).await,
-            MembershipChange::Remove(node, how) => self.remove(node, how, asked.look_only).await,
-            change => {
-                let plan = self.settled_plan(change).await?;
-                self.take(plan, change, asked.look_only).await
-            }
+        let Asked { change, look_only } = asked;
+        let turn = tokio::time::timeout(TURN_LIMIT, self.turn.lock()).await;
+        let Ok(_turn) = turn else {
+            return Err(under_way());
+        };
+        if let MembershipChange::Remove(node, how) = change {
+            return self.remove(node, how, look_only).await;
         }
-    }
-
-    /// Adds a node as a learner, or takes in the record that a member has now.
-    async fn enrol(&self, node: NodeNumber, look_only: bool) -> Result<Progress, ChangeError> {
-        let record = record_of(&*self.admitted(node)?);
-        let change = MembershipChange::Enrol(node);
         let plan = self.settled_plan(change).await?;
-        let known = metrics_of(&self.raft)
-            .membership_config
-            .get_node(&node.0)
-            .cloned();
-        match known {
-            Some(known) if known != record => {
-                if look_only {
-                    return Ok(Progress::Possible(node));
-                }
-                let record = BTreeMap::from([(node.0, record)]);
-                self.write(ChangeMembers::SetNodes(record), true).await?;
-                Ok(Progress::Done)
-            }
-            _ => self.take(plan, change, look_only).await,
+        if !look_only {
+            self.must_be_wanted(change, plan).await?;
         }
+        self.take(plan, change, look_only).await
     }
 
     /// Takes a node out whose removal stands in the record, and says when it can
@@ -83,41 +70,27 @@ impl Members {
             return Ok(Progress::Done);
         }
         let change = MembershipChange::Remove(node, how);
+        let plan = self.settled_plan(change).await?;
         if look_only {
-            let plan = self.settled_plan(change).await?;
             return self.take(plan, change, true).await;
         }
-        if record.stands() {
-            return Err(refused(format!(
-                "the removal of node {node} does not stand in the record, so it is not taken out: \
-                 ask for its removal again"
-            )));
-        }
+        self.must_be_wanted(change, plan).await?;
         let bound = self.outlives()?;
-        let key = record.peer_key.thumbprint();
-        let since = |moment| {
+        let key = self.known(node)?.peer_key.thumbprint();
+        let left_since = |moment| {
             let now = self.clocks.boot();
-            self.departures.since(node, key, moment, now)
+            bound.saturating_sub(self.departures.since(node, key, moment, now))
         };
-        let left_since = |moment| bound.saturating_sub(since(moment));
         // What it may still serve ends before it leaves the sight of its peers.
-        if how == Departure::Graceful && record.retiring {
-            let left = left_since(Moment::Retiring);
-            if !left.is_zero() && self.is_applied_member(node) {
-                // What would be refused then is refused now.
-                self.settled_plan(change).await?;
-                return Ok(Progress::Waits(left));
-            }
+        let left = left_since(Moment::Retiring);
+        if how == Departure::Graceful && !left.is_zero() && self.is_applied_member(node) {
+            return Ok(Progress::Waits(left));
         }
-        let plan = self.settled_plan(change).await?;
         self.take(plan, change, false).await?;
         if self.is_applied_member(node) {
             return Ok(Progress::Waits(PAUSE));
         }
-        let mut left = left_since(Moment::Out);
-        if record.retiring {
-            left = left.min(left_since(Moment::Retiring));
-        }
+        let left = left_since(Moment::Out).min(left_since(Moment::Retiring));
         if left.is_zero() {
             Ok(Progress::Done)
         } else {
@@ -129,8 +102,7 @@ impl Members {
     fn outlives(&self) -> Result<Duration, ChangeError> {
         let settings = self.published.directory.settings();
         let settings = settings.ok_or_else(|| refused("the cluster has not been born".into()))?;
-        self.departures.note_bound(settings.w_ms());
-        Ok(self.departures.bound())
+        Ok(Duration::from_millis(settings.w_ms()))
     }
 
     /// Of what is committed and applied here, unlike what Raft goes by.
@@ -139,22 +111,60 @@ impl Members {
         position.membership.get_node(&node.0).is_some()
     }
 
-    /// The plan, on a roll on which everybody had time to answer.
+    /// Whether a command asks for it, as this leader's state says once it has applied
+    /// all that was decided before.
+    async fn must_be_wanted(
+        &self,
+        change: MembershipChange,
+        plan: Plan,
+    ) -> Result<(), ChangeError> {
+        self.catch_up().await?;
+        let term_began = self.published.position.read().term_began;
+        let led_since = Revision(term_began.map_or(0, |began| began.index));
+        let state = self.published.state.read();
+        wanted(&state, led_since, change, plan).map_err(|unwanted| refused(unwanted.to_string()))
+    }
+
+    async fn catch_up(&self) -> Result<(), ChangeError> {
+        let option =
+            LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(LOOK_LIMIT);
+        let read = self.raft.get_read_linearizer(option).await;
+        let read = read.map_err(|_| ChangeError::NotLeader(leader_of(&self.raft)))?;
+        let decided = Revision(read.read_log_id().log_id().index);
+        if self.published.reach(decided, LOOK_LIMIT).await {
+            Ok(())
+        } else {
+            Err(ChangeError::NotLeader(leader_of(&self.raft)))
+        }
+    }
+
+    /// The plan, on a membership that is decided and a roll on which everybody had time
+    /// to answer.
     async fn settled_plan(&self, change: MembershipChange) -> Result<Plan, ChangeError> {
         self.end_joint().await?;
         let began = self.clocks.boot();
         loop {
             let asked_since = self.clocks.boot().since(began).unwrap_or_default();
             let refusal = match plan(&self.roll(asked_since)?, change) {
-                Ok(plan) => return Ok(plan),
-                Err(refusal) => refusal,
+                Ok(plan) if self.is_decided() => return Ok(plan),
+                Ok(_) => under_way(),
+                Err(refusal) if refusal.may_be_haste() => refusal.into(),
+                Err(refusal) => return Err(refusal.into()),
             };
             let looked = self.clocks.boot().since(began).unwrap_or_default();
-            if !refusal.may_be_haste() || looked >= LOOK_LIMIT {
-                return Err(refusal.into());
+            if looked >= LOOK_LIMIT {
+                return Err(refusal);
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Whether the membership that Raft goes by, which counts from when it is
+    /// appended, is applied here.
+    fn is_decided(&self) -> bool {
+        let metrics = metrics_of(&self.raft);
+        let position = self.published.position.read();
+        metrics.membership_config.log_id() == position.membership.log_id()
     }
 
     /// Who sits where, if this node leads, and who was heard of within `asked_since`.
@@ -183,6 +193,13 @@ impl Members {
                 .filter_map(|number| Some((*number, lag_of(&metrics, *number)?)))
                 .collect(),
             leader: self.own,
+            renewed: (membership.nodes())
+                .filter(|(number, member)| {
+                    let node = state.node(NodeNumber(**number));
+                    node.is_some_and(|node| record_of(node) != **member)
+                })
+                .map(|(number, _)| NodeNumber(*number))
+                .collect(),
             retiring: those(|node| node.retiring),
             barred: those(|node| node.barred),
             voters,
@@ -217,6 +234,10 @@ impl Members {
                 let record = BTreeMap::from([(node.0, record_of(&*self.admitted(node)?))]);
                 self.write(ChangeMembers::AddNodes(record), true).await?;
                 self.departures.forget(node);
+            }
+            Plan::Renew(node) => {
+                let record = BTreeMap::from([(node.0, record_of(&*self.admitted(node)?))]);
+                self.write(ChangeMembers::SetNodes(record), true).await?;
             }
             Plan::Promote(node) => {
                 if self.admitted(node)?.check_only {
@@ -271,18 +292,8 @@ impl Members {
             .map_err(|_| ChangeError::Unknown(format!("node {node} did not take the lead in time")))
     }
 
-    /// Ends a change that a former leader began and did not end.
-    async fn end_joint(&self) -> Result<(), ChangeError> {
-        let metrics = metrics_of(&self.raft);
-        if metrics.membership_config.get_joint_config().len() < 2 {
-            return Ok(());
-        }
-        let nothing_more = ChangeMembers::AddVoterIds(BTreeSet::new());
-        self.write(nothing_more, true).await
-    }
-
     /// Changes the membership if it is still the one that was looked at.
-    async fn write(
+    pub(super) async fn write(
         &self,
         change: ChangeMembers<u64, PeerRecord>,
         retain: bool,
@@ -290,11 +301,15 @@ impl Members {
         let unchanged = Precondition::LastMembershipLogId {
             last_membership_log_id: *metrics_of(&self.raft).membership_config.log_id(),
         };
-        let changed = self
-            .raft
-            .change_membership_if(change, retain, [unchanged])
-            .await;
-        changed.map(drop).map_err(read_error)
+        let changing = self.raft.change_membership_if(change, retain, [unchanged]);
+        match tokio::time::timeout(WRITE_LIMIT, changing).await {
+            Ok(changed) => changed.map(drop).map_err(read_error),
+            Err(_) => Err(ChangeError::Unknown(
+                "it stands in the leader's log, and not enough voters have taken it in time: see \
+                 with `chancery node status` that they run and reach each other"
+                    .into(),
+            )),
+        }
     }
 
     /// The record of a node that may be a member.
@@ -333,6 +348,7 @@ const fn foreseen(plan: Plan, change: MembershipChange) -> Progress {
         | (
             Plan::HandOver(node)
             | Plan::Enrol(node)
+            | Plan::Renew(node)
             | Plan::Promote(node)
             | Plan::Demote(node)
             | Plan::Remove(node),
@@ -340,6 +356,12 @@ const fn foreseen(plan: Plan, change: MembershipChange) -> Progress {
         ) => node,
     };
     Progress::Possible(node)
+}
+
+fn under_way() -> ChangeError {
+    ChangeError::NotYet(
+        "another change of the membership is under way, and not decided yet: ask again".into(),
+    )
 }
 
 fn refused(why: String) -> ChangeError {
@@ -362,6 +384,9 @@ fn read_error(error: RaftError<Types, ClientWriteError<Types>>) -> ChangeError {
         RaftError::APIError(ClientWriteError::ForwardToLeader(elsewhere)) => {
             ChangeError::NotLeader(elsewhere.leader_id.map(NodeNumber))
         }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(
+            ChangeMembershipError::InProgress(_),
+        )) => under_way(),
         RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
             ChangeError::Refused(format!(
                 "the membership cannot change now ({error}): ask again"

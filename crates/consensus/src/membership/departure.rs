@@ -6,14 +6,11 @@
 //! none. So W = F·κ after that was committed, on anybody's clock, it serves nothing.
 //!
 //! W is counted from when *this* process first saw it, which is later, never
-//! earlier; a new leader counts anew. It is that of the longest F which this process
-//! has known, for a proof may have been made before F was lowered.
+//! earlier; a new leader counts anew. It is that of the longest F for which a proof may
+//! still count, made before F was lowered: that is part of the state
+//! ([`FormerSpans`](chancery_authority::FormerSpans)), so that it outlives every leader.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use chancery_credential::{KeyThumbprint, NodeNumber};
 use chancery_revocation::BootTime;
@@ -23,8 +20,6 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Departures {
     seen: Mutex<BTreeMap<NodeNumber, Seen>>,
-    /// The longest W, in milliseconds.
-    longest_ms: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +40,6 @@ pub(crate) enum Moment {
 }
 
 impl Departures {
-    /// W is this at present, in milliseconds.
-    pub(crate) fn note_bound(&self, w_ms: u64) {
-        self.longest_ms.fetch_max(w_ms, Ordering::Relaxed);
-    }
-
-    /// The longest W that was noted.
-    pub(crate) fn bound(&self) -> Duration {
-        Duration::from_millis(self.longest_ms.load(Ordering::Relaxed))
-    }
-
     /// How long ago this process first saw it so, `now` included.
     pub(crate) fn since(
         &self,
@@ -113,13 +98,5 @@ mod tests {
         assert_eq!(since(2, Moment::Retiring, 5_000), 0, "with another key");
         departures.forget(node);
         assert_eq!(since(2, Moment::Retiring, 6_000), 0);
-    }
-
-    #[test]
-    fn the_longest_bound_counts_after_it_was_lowered() {
-        let departures = Departures::default();
-        departures.note_bound(2_445);
-        departures.note_bound(1_000);
-        assert_eq!(departures.bound(), Duration::from_millis(2_445));
     }
 }

@@ -3,10 +3,15 @@
 //!
 //! ```text
 //! asked ─► the leader ─► roll (who sits where, who answers) ─► plan ─┬─ refusal, with the arithmetic
-//!                                                                    └─ one step of Raft's membership
+//!                                                                    └─ wanted? ─► one step of Raft's membership
 //! ```
 //!
+//! Whoever has a peer key may ask; what is asked is done only if a keeper's command,
+//! which stands in the applied state, wants it.
+//!
 //! - `plan`: whether a change may be, and which step it takes; pure;
+//! - `wanted`: whether a command asks for it; pure;
+//! - `joint`: what the leader ends by itself;
 //! - `asked`: what one node asks of another;
 //! - `change`: the step, and the roll that it was planned on;
 //! - `departure`: how long a node that leaves could still serve.
@@ -14,10 +19,12 @@
 mod asked;
 mod change;
 pub(crate) mod departure;
+mod joint;
 mod plan;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod plan_tests;
+mod wanted;
 
 use std::{sync::Arc, time::Duration};
 
@@ -79,9 +86,10 @@ pub(crate) struct Members {
     pub(crate) book: Arc<PeerBook>,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) clocks: Arc<dyn Clocks>,
-    /// Changes that are made here wait for each other.
+    /// Changes that are made here wait for each other, the second step of each
+    /// included.
     pub(crate) turn: tokio::sync::Mutex<()>,
-    pub(crate) departures: Arc<Departures>,
+    pub(crate) departures: Departures,
 }
 
 impl Members {

@@ -60,6 +60,8 @@ pub(crate) struct Roll {
     pub(crate) retiring: BTreeSet<NodeNumber>,
     /// Members that were revoked.
     pub(crate) barred: BTreeSet<NodeNumber>,
+    /// Members that have another record than they were taken in with: another key.
+    pub(crate) renewed: BTreeSet<NodeNumber>,
 }
 
 /// The step to take.
@@ -69,6 +71,8 @@ pub(crate) enum Plan {
     Nothing,
     /// Add it as a learner.
     Enrol(NodeNumber),
+    /// Take in a member's new record.
+    Renew(NodeNumber),
     /// Add it to the voters.
     Promote(NodeNumber),
     /// Take it from the voters, and keep it as a learner.
@@ -93,6 +97,11 @@ pub(crate) enum Refusal {
     OnlyVoter(NodeNumber),
     #[error("{0}: start a voter that does not answer, or promote another node, first")]
     Quorum(Arithmetic),
+    #[error("{arithmetic}: promote another node, or demote node {node}, first")]
+    Renewal {
+        node: NodeNumber,
+        arithmetic: Arithmetic,
+    },
     #[error(
         "node {0} was not heard of in the last 2 s: see that it runs, and that its peer address is \
          right"
@@ -129,7 +138,11 @@ impl Refusal {
     pub(crate) const fn may_be_haste(&self) -> bool {
         matches!(
             self,
-            Self::Quorum(_) | Self::Unheard(_) | Self::Silent(_) | Self::NoSuccessor(_)
+            Self::Quorum(_)
+                | Self::Renewal { .. }
+                | Self::Unheard(_)
+                | Self::Silent(_)
+                | Self::NoSuccessor(_)
         )
     }
 
@@ -152,6 +165,8 @@ pub(crate) struct Arithmetic {
 enum Turn {
     With(NodeNumber),
     Without(NodeNumber),
+    /// It stays, and nobody hears it until it comes with its new key.
+    Unheard(NodeNumber),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +213,7 @@ impl fmt::Display for Arithmetic {
                 let turn = match turn {
                     Turn::With(node) => format!("with node {node}"),
                     Turn::Without(node) => format!("without node {node}"),
+                    Turn::Unheard(node) => format!("until node {node} comes with its new key"),
                 };
                 write!(f, "{now}; {turn} it would be {then}, {}", needed(then))
             }
@@ -227,10 +243,37 @@ impl Roll {
 
     fn enrol(&self, node: NodeNumber) -> Result<Plan, Refusal> {
         if self.is_member(node) {
+            // Of one that leaves it can be asked only whether it may come back.
+            if self.renewed.contains(&node) || self.is_leaving(node) {
+                return self.renew(node);
+            }
             return Ok(Plan::Nothing);
         }
         self.decides()?;
         Ok(Plan::Enrol(node))
+    }
+
+    /// A key counts from when it is appended: until the node comes with the new one,
+    /// for which it may have to be told that this was decided, the others decide.
+    fn renew(&self, node: NodeNumber) -> Result<Plan, Refusal> {
+        self.decides()?;
+        if self.voters.contains(&node) {
+            let now = self.count(&self.voters);
+            let heard = usize::from(self.answering.contains(&node));
+            let then = Count {
+                answering: now.answering - heard,
+                ..now
+            };
+            if !then.is_quorum() {
+                let then = Some((Turn::Unheard(node), then));
+                let arithmetic = Arithmetic { now, then };
+                return Err(Refusal::Renewal { node, arithmetic });
+            }
+        }
+        if node == self.leader {
+            return self.hand_over();
+        }
+        Ok(Plan::Renew(node))
     }
 
     fn promote(&self, node: NodeNumber) -> Result<Plan, Refusal> {
@@ -367,6 +410,7 @@ impl Roll {
         match turn {
             Turn::With(node) => voters.insert(node),
             Turn::Without(node) => voters.remove(&node),
+            Turn::Unheard(_) => false,
         };
         let then = self.count(&voters);
         if then.is_quorum() {

@@ -31,6 +31,7 @@ fn roll(size: u64, answering: u64) -> Roll {
         leader: LEADER,
         retiring: BTreeSet::new(),
         barred: BTreeSet::new(),
+        renewed: BTreeSet::new(),
     }
 }
 
@@ -39,6 +40,9 @@ fn after(roll: &Roll, step: Plan) -> Roll {
     let mut next = roll.clone();
     match step {
         Plan::Nothing => {}
+        Plan::Renew(node) => {
+            next.renewed.remove(&node);
+        }
         Plan::Enrol(node) => drop(next.learners.insert(node)),
         Plan::Promote(node) => {
             assert!(next.learners.remove(&node), "of the learners");
@@ -299,6 +303,53 @@ fn who_answers_is_not_lost_and_who_does_not_cannot_leave_in_order() {
     let learner = plan(&roll, Remove(SILENT_LEARNER, Lost));
     assert_eq!(learner, Ok(Plan::Remove(SILENT_LEARNER)));
     assert_eq!(plan(&roll, Remove(STRANGER, Graceful)), Ok(Plan::Nothing));
+}
+
+/// Its old key counts no more from when the new one is appended, and it needs the
+/// answer to that before it can come with the new one.
+#[test]
+fn a_voter_gets_another_key_only_where_the_others_decide_without_it() {
+    for (size, answering, may) in [
+        (1, 1, false),
+        (2, 2, false),
+        (3, 3, true),
+        (3, 2, false),
+        (4, 3, false),
+        (4, 4, true),
+    ] {
+        let mut roll = roll(size, answering);
+        let node = NodeNumber(size.min(2));
+        roll.renewed.insert(node);
+        let plan = plan(&roll, Enrol(node));
+        assert_eq!(
+            plan == Ok(Plan::Renew(node)),
+            may,
+            "{size}/{answering}: {plan:?}"
+        );
+    }
+    let mut two = roll(2, 2);
+    two.barred.insert(NodeNumber(2));
+    assert_eq!(
+        plan(&two, Enrol(NodeNumber(2))).unwrap_err().to_string(),
+        "2 voters of which 2 answer; until node 2 comes with its new key it would be 2 voters of \
+         which 1 answers, and 2 are needed: promote another node, or demote node 2, first"
+    );
+    // A learner is needed for nothing, a silent voter is not missed, and a leader is
+    // followed first.
+    two.renewed.insert(LEARNER);
+    assert_eq!(plan(&two, Enrol(LEARNER)), Ok(Plan::Renew(LEARNER)));
+    let mut three = roll(3, 2);
+    three.renewed = BTreeSet::from([NodeNumber(3)]);
+    assert_eq!(
+        plan(&three, Enrol(NodeNumber(3))),
+        Ok(Plan::Renew(NodeNumber(3)))
+    );
+    let mut three = roll(3, 3);
+    three.renewed.insert(LEADER);
+    assert_eq!(
+        plan(&three, Enrol(LEADER)),
+        Ok(Plan::HandOver(NodeNumber(2)))
+    );
 }
 
 #[test]

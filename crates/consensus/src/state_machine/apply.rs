@@ -72,7 +72,7 @@ impl StateMachine {
                     }
                 };
                 self.published.marks.pass(revision, || state.digest());
-                position.last = Some(entry.log_id);
+                position.pass(entry.log_id);
                 answers.extend(responder.map(|responder| (responder, reply)));
             }
             let rows = changed_rows(&mut state);

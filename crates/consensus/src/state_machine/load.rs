@@ -85,6 +85,7 @@ pub(crate) fn load(
     let position = record.map_or_else(Position::default, |record| Position {
         last: record.last,
         membership: record.membership,
+        term_began: record.last,
     });
     Ok(Loaded { state, position })
 }

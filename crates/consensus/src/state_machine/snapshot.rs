@@ -46,7 +46,9 @@ impl Received {
         lineage: Lineage,
     ) -> Result<Self, Unfit> {
         let loaded = load(finished.rows(), Some(finished.applied().clone()), lineage)?;
-        let Position { last, membership } = &loaded.position;
+        let Position {
+            last, membership, ..
+        } = &loaded.position;
         if (last, membership) != (&announced.last_log_id, &announced.last_membership) {
             return Err(Unfit::Incoherent("it is not the one announced".into()));
         }

@@ -137,6 +137,8 @@ impl World {
                     check_only: false,
                     barred: false,
                     retiring: false,
+                    votes: false,
+                    lead_asked_at: None,
                     newest_issuer: None,
                     admitted_at: Revision(1),
                     removed_at: None,

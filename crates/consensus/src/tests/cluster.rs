@@ -8,7 +8,7 @@ use std::{
 };
 
 use chancery_authority::{
-    Actor, Answer, Birth, Command, NodeSpec, OperatorSpec, RequestId, Role, Roles, Settings,
+    Actor, Answer, Birth, Command, NodeSpec, OperatorSpec, RequestId, Role, Roles, Seat, Settings,
 };
 use chancery_credential::{KeyThumbprint, Lineage, NodeNumber, PeerPublicKey, Revision};
 use chancery_revocation::BootTime;
@@ -289,8 +289,19 @@ impl Cluster {
         }
     }
 
+    /// As a keeper who wants a node to sit there.
+    pub(super) async fn seat(&self, number: u64, seat: Seat) {
+        let through = self.leader().await;
+        let node = NodeNumber(number);
+        let outcome = self
+            .command(through, Command::SeatNode { node, seat })
+            .await;
+        assert_eq!(outcome.unwrap().verdict, Ok(Answer::Nothing));
+    }
+
     /// Asks until the learner has caught up.
     pub(super) async fn promote(&self, number: u64) {
+        self.seat(number, Seat::Voter).await;
         eventually("promoted", async || {
             let leader = self.leader().await;
             self.nodes[&leader]

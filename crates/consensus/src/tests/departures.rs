@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chancery_authority::Command;
+use chancery_authority::{Command, Seat, SettingsChange};
 use chancery_credential::{NodeNumber, PeerPublicKey};
 
 use super::cluster::{Cluster, PATIENCE, eventually, new_peer_key};
@@ -191,6 +191,7 @@ async fn the_lead_goes_where_it_is_asked_to_and_a_demoted_leader_keeps_replicati
         let asked = MembershipChange::Transfer(Some(NodeNumber(to)));
         let through = &cluster.nodes[&other_than(to)];
         eventually("handed over", async || {
+            cluster.seat(to, Seat::Leader).await;
             through.change_membership(asked, PATIENCE).await == Ok(Progress::Done)
                 && through.status().leader == Some(NodeNumber(to))
         })
@@ -198,6 +199,7 @@ async fn the_lead_goes_where_it_is_asked_to_and_a_demoted_leader_keeps_replicati
     }
     let leader = cluster.leader().await;
     let other = &cluster.nodes[&other_than(leader)];
+    cluster.seat(leader, Seat::Learner).await;
     let demote = MembershipChange::Demote(NodeNumber(leader));
     eventually("demoted", async || {
         other.change_membership(demote, PATIENCE).await == Ok(Progress::Done)
@@ -211,5 +213,43 @@ async fn the_lead_goes_where_it_is_asked_to_and_a_demoted_leader_keeps_replicati
     cluster.caught_up(leader).await;
     assert!(cluster.knows_owner(leader, "seen"), "as a learner");
     eventually("fresh", async || is_fresh(&cluster.nodes[&leader])).await;
+    cluster.end().await;
+}
+
+/// A proof may be out there that was made before F was lowered. Whoever leads next was
+/// not there, and waits for it all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_longer_freshness_of_before_is_waited_out_by_a_leader_that_comes_later() {
+    let mut cluster = Cluster::of_three().await;
+    let long = cluster.birth().settings;
+    let shorter = Command::SetSettings(SettingsChange {
+        freshness_ms: Some(4_100),
+        ..SettingsChange::default()
+    });
+    must(&cluster, 1, shorter).await;
+    for number in [1, 2, 3] {
+        cluster.caught_up(number).await;
+    }
+    for number in [1, 2, 3] {
+        cluster.stop(number).await;
+    }
+    for number in [1, 2, 3] {
+        cluster.start(number).await;
+    }
+    let leader = cluster.leader().await;
+    let leaving = other_than(leader);
+    must(&cluster, leader, Command::RetireNode(NodeNumber(leaving))).await;
+    let mut first = None;
+    eventually("it waits", async || {
+        let change = removal(leaving, Departure::Graceful);
+        let asked = cluster.nodes[&leader]
+            .change_membership(change, PATIENCE)
+            .await;
+        first = asked.ok();
+        first.is_some()
+    })
+    .await;
+    let w = Duration::from_millis(long.w_ms());
+    assert_eq!(first, Some(Progress::Waits(w)), "from its first look");
     cluster.end().await;
 }

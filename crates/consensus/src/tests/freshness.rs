@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chancery_revocation::{BootTime, View};
 
+use chancery_authority::{Command, SettingsChange};
+
 use super::cluster::{Cluster, PATIENCE, eventually};
 use crate::{Clocks, SystemClocks};
 
@@ -95,5 +97,40 @@ async fn a_proved_node_knows_all_that_was_answered_before() {
             );
         }
     }
+    cluster.end().await;
+}
+
+/// Two ticks, of which the former would outlast the test.
+fn tick(tick_ms: u64) -> Command {
+    const LONG_MS: u64 = 600_000;
+    Command::SetSettings(SettingsChange {
+        tick_ms: Some(tick_ms),
+        freshness_ms: Some(3 * LONG_MS),
+        v_default_ms: Some(4 * LONG_MS),
+        v_max_ms: Some(4 * LONG_MS),
+        epoch_s: Some(100 * LONG_MS / 1_000),
+        ..SettingsChange::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tick_that_was_shortened_does_not_wait_for_the_long_one() {
+    let cluster = Cluster::born().await;
+    let node = &cluster.nodes[&1];
+    let mut proved = node.inner.prover.proved.subscribe();
+    let set = async |tick_ms| {
+        let outcome = cluster.command(1, tick(tick_ms)).await.unwrap();
+        outcome.verdict.unwrap();
+        SystemClocks.boot()
+    };
+    let mut next_after = async |moment: BootTime| {
+        let next = proved.wait_for(|at| at.is_some_and(|at| at > moment));
+        tokio::time::timeout(PATIENCE, next).await.is_ok()
+    };
+    // A proof that begins after the change is the last before the long sleep.
+    let long = set(600_000).await;
+    assert!(next_after(long).await, "at once");
+    let short = set(50).await;
+    assert!(next_after(short).await, "at once again");
     cluster.end().await;
 }

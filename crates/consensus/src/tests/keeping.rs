@@ -21,6 +21,7 @@ async fn a_node_that_does_not_lead_keeps_nothing() {
         Command::ExpireIssuer(IssuerNumber(1)),
         Command::ExpireRegistrations,
         Command::RaiseFloor(Revision(1)),
+        Command::ForgetFormer(Revision(1)),
         Command::CompareState {
             at: Revision(1),
             digest: [0; 32],

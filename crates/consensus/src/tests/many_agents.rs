@@ -72,7 +72,9 @@ fn fill(machine: &Machine, count: usize) {
         mut state,
         position,
     } = load(store.rows(), store.applied(), LINEAGE).unwrap();
-    let Position { last, membership } = position;
+    let Position {
+        last, membership, ..
+    } = position;
     let applied = |state: &State| {
         applied_of(&AppliedRecord {
             last,

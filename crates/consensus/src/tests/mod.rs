@@ -16,6 +16,7 @@ mod keeping;
 mod many_agents;
 mod rejections;
 mod retries;
+mod seats;
 mod strangers;
 mod switchboard;
 mod wall_clocks;

@@ -1,7 +1,7 @@
 //! What the first node's admission adds: the settings and the operators that a
 //! lineage begins with.
 
-use chancery_authority::{OperatorSpec, Role, Roles, Settings};
+use chancery_authority::{FormerSpans, OperatorSpec, Role, Roles, Settings};
 use chancery_credential::{KeyThumbprint, PrincipalName};
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,7 @@ impl BirthSettings {
             jwks_max_age_s: self.jwks_max_age_s,
             epoch_s: self.epoch_s,
             records_when_behind,
+            former: FormerSpans::default(),
         };
         settings.check().map_err(|broken| {
             let broken: Vec<_> = broken.iter().map(ToString::to_string).collect();

@@ -24,6 +24,10 @@ pub(super) fn due(state: &State, seen: &Seen, wall_ms: u64, now: BootTime) -> Ve
         commands.push(Command::OpenEpoch { emergency: false });
     }
     issuers_due(state, settings, seen, now, &mut commands);
+    let former = settings.former.since;
+    if seen.has_outlived_former(former, Duration::from_millis(settings.followed_ms()), now) {
+        commands.push(Command::ForgetFormer(former));
+    }
     if state.has_ended_registrations() {
         commands.push(Command::ExpireRegistrations);
     }
@@ -56,8 +60,7 @@ fn issuers_due(
     now: BootTime,
     commands: &mut Vec<Command>,
 ) {
-    // Twice the lead: a process that follows at all has switched by then.
-    let follows = Duration::from_millis(settings.rotation_lead_ms().saturating_mul(2));
+    let follows = Duration::from_millis(settings.followed_ms());
     for record in state.issuers() {
         let number = record.number;
         let expiry = Duration::from_millis(record.expiry_ms);

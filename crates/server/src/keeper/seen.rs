@@ -22,6 +22,8 @@ pub(super) struct Seen {
     closed: BTreeMap<IssuerNumber, BootTime>,
     /// The newest epoch, which supersedes all others.
     epoch: Option<(EpochNumber, BootTime)>,
+    /// The last change of the settings that shortened a span.
+    former: Option<(Revision, BootTime)>,
     /// The last revision that had changed the view, at some moments.
     views: VecDeque<(Revision, BootTime)>,
 }
@@ -61,9 +63,13 @@ impl Seen {
         }
     }
 
-    /// Takes the view down, if it changed and the last time is a while ago. `now` is
-    /// read after the state.
+    /// Takes down what it sees of the settings, and the view, if it changed and the
+    /// last time is a while ago. `now` is read after the state.
     pub(super) fn pass(&mut self, state: &State, now: BootTime) {
+        let former = state.settings().map(|settings| settings.former.since);
+        if self.former.map(|(since, _)| since) != former {
+            self.former = former.map(|since| (since, now));
+        }
         let span = expiry(state);
         let revision = state.view_revision();
         let again = self.views.back().is_none_or(|(last, at)| {
@@ -88,6 +94,17 @@ impl Seen {
     pub(super) fn has_run(&self, epoch: EpochNumber, span: Duration, now: BootTime) -> bool {
         let newest = self.epoch.filter(|(newest, _)| epoch == *newest);
         newest.is_some_and(|(_, opened)| passed(opened, span, now))
+    }
+
+    /// Whether the settings were last shortened by this change, at least `span` ago.
+    pub(super) fn has_outlived_former(
+        &self,
+        since: Revision,
+        span: Duration,
+        now: BootTime,
+    ) -> bool {
+        let known = self.former.filter(|(known, _)| *known == since);
+        since != Revision(0) && known.is_some_and(|(_, at)| passed(at, span, now))
     }
 
     /// Whether an epoch was superseded at least `span` ago.

@@ -14,7 +14,7 @@ fn at(seconds: u64) -> BootTime {
 fn spans(story: &Story) -> (Duration, Duration) {
     let settings = story.state.settings().unwrap();
     (
-        Duration::from_millis(settings.rotation_lead_ms()) * 2,
+        Duration::from_millis(settings.followed_ms()),
         Duration::from_millis(settings.issuer_expiry_ms()),
     )
 }
@@ -149,6 +149,65 @@ fn what_was_signed_under_longer_settings_is_waited_out() {
     let expires = |now| due_at(&story, &seen, now).contains(&Command::ExpireIssuer(issuer));
     assert!(!expires(at(10).plus(short)));
     assert!(expires(at(10).plus(long)));
+}
+
+/// They are what a leader that comes later knows of the former settings.
+#[test]
+fn former_settings_are_forgotten_when_nobody_goes_by_them_any_more() {
+    let mut story = Story::born();
+    let mut seen = Seen::default();
+    seen.pass(&story.state, at(0));
+    let (follows, _) = spans(&story);
+    let shorter = |max_age| {
+        Command::SetSettings(SettingsChange {
+            jwks_max_age_s: Some(max_age),
+            ..SettingsChange::default()
+        })
+    };
+    story.order(shorter(30));
+    assert_eq!(spans(&story).0, follows, "a cache is as old as it was");
+    seen.pass(&story.state, at(10));
+    story.order(shorter(20));
+    let since = story.state.revision();
+    seen.pass(&story.state, at(15));
+    seen.pass(&story.state, at(20));
+    let forgets = |seen: &Seen, story: &Story, now| {
+        due_at(story, seen, now).contains(&Command::ForgetFormer(since))
+    };
+    let moment = at(15).plus(follows);
+    assert!(!forgets(&seen, &story, BootTime(moment.0 - 1)));
+    assert!(forgets(&seen, &story, moment), "since the last change");
+    let mut came = Seen::default();
+    came.pass(&story.state, at(50));
+    assert!(!forgets(&came, &story, moment), "a new keeper is later");
+    assert!(forgets(&came, &story, at(50).plus(follows)));
+
+    story.node(Command::ForgetFormer(since));
+    assert!(spans(&story).0 < follows);
+    seen.pass(&story.state, moment);
+    assert!(!forgets(&seen, &story, moment.plus(follows)), "once");
+}
+
+/// A process that waits out a long lead has not followed twice a short one later.
+#[test]
+fn the_lead_of_the_time_counts_when_an_epoch_is_superseded() {
+    let mut story = Story::born();
+    let mut seen = Seen::default();
+    seen.catch_up(&story.state, at(0));
+    let (old, _) = story.open_issuer();
+    let (follows, _) = spans(&story);
+    let opened = story.order(Command::OpenEpoch { emergency: false });
+    seen.note(&opened, at(100));
+    story.open_issuer();
+    story.order(Command::SetSettings(SettingsChange {
+        jwks_max_age_s: Some(1),
+        ..SettingsChange::default()
+    }));
+    seen.pass(&story.state, at(100));
+    let retires = |now| due_at(&story, &seen, now).contains(&Command::RetireIssuer(old));
+    let moment = at(100).plus(follows);
+    assert!(!retires(BootTime(moment.0 - 1)));
+    assert!(retires(moment));
 }
 
 /// However long it runs and however much changes.

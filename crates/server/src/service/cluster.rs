@@ -9,7 +9,7 @@ use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Desk, membership::Asked, parse, split};
-use crate::caller::refuse;
+use crate::caller::{Caller, refuse};
 
 /// The service over a node's desk.
 pub(crate) struct Clusters(pub(crate) Arc<Desk>);
@@ -60,12 +60,13 @@ impl ClusterService for Clusters {
             behind: raft.behind,
             receiving: raft.receiving.map(progress),
             records_behind: health.records_behind,
+            membership_changing: raft.joint,
         }))
     }
 
     /// Two steps: the command hands out the number, then the membership takes
-    /// the node in as a learner. A retry with the same request id gives the same
-    /// number and takes the second step again.
+    /// the node in as a learner. Asked for again, for the same node with the same key,
+    /// it finds the first step done, and takes the second.
     async fn add_node(
         &self,
         request: Request<v1::AddNodeRequest>,
@@ -74,25 +75,21 @@ impl ClusterService for Clusters {
         let meta = message.meta.take();
         let peer_key = PeerPublicKey::from_spki(&message.peer_public_key)
             .map_err(|error| parse::invalid("peer_public_key", error))?;
-        let command = Command::AdmitNode(NodeSpec {
+        let spec = NodeSpec {
             name: message.name.clone(),
             api_address: message.api_address.clone(),
             peer_address: message.peer_address.clone(),
             peer_key,
             check_only: message.check_only,
-        });
-        let done = self.0.command(&caller, meta, command).await?;
-        let Answer::Node(number) = done.answer else {
-            return Err(refuse(
-                Code::Internal,
-                "ANSWER_UNEXPECTED",
-                "the command answered something else than a node's number",
-                "report this: it is a defect",
-            ));
+        };
+        self.0.prove().await?;
+        let number = match self.admitted_before(&spec)? {
+            Some(number) => number,
+            None => self.admit(&caller, meta, spec).await?,
         };
         let what = "the node is admitted, and not yet a learner";
         self.0.enrol(number, what).await?;
-        let committed = self.0.committed(done.revision);
+        let committed = self.reached().await?;
         Ok(Response::new(self.admitted(number, committed)))
     }
 
@@ -140,11 +137,14 @@ impl ClusterService for Clusters {
         };
         let to = (message.number != 0).then_some(NodeNumber(message.number));
         let change = MembershipChange::Transfer(to);
-        let leader = self.0.seat(asked, change, Seat::Leader).await?;
+        self.0.seat(asked, change, Seat::Leader).await?;
+        // Proved by who leads by then: another than was asked, if there was another
+        // election.
         let committed = Some(self.reached().await?);
+        let leader = self.0.consensus.status().leader;
         Ok(Response::new(v1::TransferResponse {
             committed,
-            leader: leader.0,
+            leader: leader.map_or(0, |leader| leader.0),
         }))
     }
 
@@ -191,6 +191,8 @@ impl ClusterService for Clusters {
             .map_err(|error| parse::invalid("peer_public_key", error))?;
         let record = self.0.node_record(number)?;
         if !(record.stands() && record.peer_key == peer_key) {
+            let what = "the node was not readmitted";
+            self.0.may_enrol(number, what).await?;
             let command = Command::ReadmitNode {
                 node: number,
                 peer_key,
@@ -207,6 +209,59 @@ impl ClusterService for Clusters {
 }
 
 impl Clusters {
+    async fn admit(
+        &self,
+        caller: &Caller,
+        meta: Option<v1::CommandMeta>,
+        spec: NodeSpec,
+    ) -> Result<NodeNumber, Status> {
+        let done = self
+            .0
+            .command(caller, meta, Command::AdmitNode(spec))
+            .await?;
+        match done.answer {
+            Answer::Node(number) => Ok(number),
+            _ => Err(refuse(
+                Code::Internal,
+                "ANSWER_UNEXPECTED",
+                "the command answered something else than a node's number",
+                "report this: it is a defect",
+            )),
+        }
+    }
+
+    /// The number of this very node, if it was admitted and stands: who asked may not
+    /// have heard of it.
+    fn admitted_before(&self, spec: &NodeSpec) -> Result<Option<NodeNumber>, Status> {
+        self.0.consensus.read_state(|state| {
+            let named =
+                |node: &&Arc<NodeRecord>| *node.name == *spec.name && node.removed_at.is_none();
+            let Some(node) = state.nodes().find(named) else {
+                return Ok(None);
+            };
+            if node.peer_key != spec.peer_key {
+                return Err(name_taken(node));
+            }
+            let same = *node.api_address == *spec.api_address
+                && *node.peer_address == *spec.peer_address
+                && node.check_only == spec.check_only;
+            match (same, node.stands()) {
+                (true, true) => Ok(Some(node.number)),
+                (false, _) => Err(otherwise(node)),
+                (true, false) => Err(refuse(
+                    Code::FailedPrecondition,
+                    "NODE_LEAVING",
+                    format!(
+                        "node {} is this very node, and it is being removed or was revoked",
+                        node.number
+                    ),
+                    "finish its removal, with `chancery node remove`, or take it back with keys of \
+                     its own, with `chancery node readmit`",
+                )),
+            }
+        })
+    }
+
     /// What stands in the log by now: a change of the membership too, which stands
     /// at or before what a proof begun now reaches.
     async fn reached(&self) -> Result<v1::Committed, Status> {
@@ -230,12 +285,12 @@ impl Clusters {
         }
     }
 
-    /// Those that are not gone.
+    /// Those that stand: the key of one that was revoked, or leaves, is none to trust.
     fn peers(&self, except: NodeNumber) -> Vec<v1::Peer> {
         self.0.consensus.read_state(|state| {
             state
                 .nodes()
-                .filter(|record| record.number != except && record.removed_at.is_none())
+                .filter(|record| record.number != except && record.stands())
                 .map(|record| v1::Peer {
                     number: record.number.0,
                     peer_address: record.peer_address.to_string(),
@@ -244,6 +299,35 @@ impl Clusters {
                 .collect()
         })
     }
+}
+
+fn name_taken(node: &NodeRecord) -> Status {
+    refuse(
+        Code::AlreadyExists,
+        "NODE_EXISTS",
+        format!(
+            "node {} is named {} and has another peer key, {}",
+            node.number,
+            node.name,
+            node.peer_key.thumbprint()
+        ),
+        "choose another name; or, if that node's keys are lost, remove it first, with `chancery \
+         node remove`",
+    )
+}
+
+fn otherwise(node: &NodeRecord) -> Status {
+    let checks = if node.check_only { ", check-only" } else { "" };
+    refuse(
+        Code::AlreadyExists,
+        "NODE_EXISTS",
+        format!(
+            "node {} is this very node, and was admitted as {}, {}{checks}",
+            node.number, node.api_address, node.peer_address
+        ),
+        "ask for the same as before; or remove it first, with `chancery node remove`, and admit \
+         the machine anew, with keys of its own",
+    )
 }
 
 fn node(record: &NodeRecord, raft: &chancery_consensus::Status) -> v1::Node {

@@ -48,7 +48,7 @@ impl KeyService for Keys {
             _ => 0,
         };
         let (lead, refusals) = if message.emergency {
-            (0, self.jwks_max_age_ms())
+            (0, self.jwks_lag_ms())
         } else {
             (self.lead_ms(), 0)
         };
@@ -81,7 +81,7 @@ impl KeyService for Keys {
             issuers,
             // Processes whose issuer is dead sign with another at once: a cache
             // that is as old as it may be does not know it yet.
-            jwks_refusals_at_most: duration(self.jwks_max_age_ms()),
+            jwks_refusals_at_most: duration(self.jwks_lag_ms()),
         }))
     }
 }
@@ -95,12 +95,12 @@ impl Keys {
             .map_or(0, |settings| settings.rotation_lead_ms())
     }
 
-    fn jwks_max_age_ms(&self) -> u64 {
+    fn jwks_lag_ms(&self) -> u64 {
         self.0
             .consensus
             .directory()
             .settings()
-            .map_or(0, |settings| settings.jwks_max_age_s * 1000)
+            .map_or(0, |settings| settings.jwks_lag_ms())
     }
 }
 

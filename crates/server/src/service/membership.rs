@@ -41,24 +41,36 @@ impl Desk {
             self.may_sit(node, seat)?;
         }
         let foreseen = self.may_change(change, what).await?;
-        let node = match (foreseen, change) {
-            (Progress::Possible(node), _) => node,
+        let (node, done) = match (foreseen, change) {
+            (Progress::Possible(node), _) => (node, false),
             (
                 _,
                 MembershipChange::Promote(node)
                 | MembershipChange::Demote(node)
                 | MembershipChange::Transfer(Some(node)),
-            ) => return Ok(node),
-            (_, _) => return self.leader(what),
+            ) => (node, true),
+            (_, _) => (self.leader(what)?, true),
         };
+        if done && self.is_wanted(node, seat) {
+            return Ok(node);
+        }
         let command = Command::SeatNode { node, seat };
         self.command(caller, meta, command).await?;
-        let change = match change {
-            MembershipChange::Transfer(None) => MembershipChange::Transfer(Some(node)),
-            change => change,
-        };
-        self.change(change, what).await?;
+        if !done {
+            let change = match change {
+                MembershipChange::Transfer(None) => MembershipChange::Transfer(Some(node)),
+                change => change,
+            };
+            self.change(change, what).await?;
+        }
         Ok(node)
+    }
+
+    /// Whether the record says of a node what the membership is: an order that stands in
+    /// it and was never carried out is taken back by the next.
+    fn is_wanted(&self, node: NodeNumber, seat: Seat) -> bool {
+        let votes = |record: &std::sync::Arc<NodeRecord>| record.votes == (seat != Seat::Learner);
+        (self.consensus).read_state(|state| state.node(node).is_some_and(votes))
     }
 
     /// Takes the removal of a node as far as it comes now.
@@ -74,10 +86,8 @@ impl Desk {
             return Ok(Progress::Done);
         }
         let change = MembershipChange::Remove(node, how);
-        let (begun, first) = match how {
-            Departure::Graceful | Departure::Lost => (record.retiring, Command::RetireNode(node)),
-            Departure::Compromised => (record.barred, Command::RevokeNode(node)),
-        };
+        let bars = how == Departure::Compromised && !record.barred;
+        let begun = record.retiring && !bars;
         if !begun {
             self.may_change(change, what).await?;
         }
@@ -85,18 +95,29 @@ impl Desk {
             return Err(ask_another(node));
         }
         let reason = meta.as_ref().map(|meta| meta.reason.clone());
+        // Of the same request, and a command of its own.
+        let further = || {
+            Some(v1::CommandMeta {
+                reason: reason.clone().unwrap_or_default(),
+                ..v1::CommandMeta::default()
+            })
+        };
         if !begun {
-            self.take_the_lead_from(node).await?;
-            self.command(caller, meta, first).await?;
+            self.take_the_lead_from(node, caller, further()).await?;
+            let mut meta = meta;
+            if bars {
+                self.command(caller, meta, Command::RevokeNode(node))
+                    .await?;
+                meta = further();
+            }
+            if !record.retiring {
+                self.command(caller, meta, Command::RetireNode(node))
+                    .await?;
+            }
         }
         match self.change(change, what).await? {
             Progress::Done => {
-                // Of the same request, and a command of its own.
-                let meta = v1::CommandMeta {
-                    reason: reason.unwrap_or_default(),
-                    ..v1::CommandMeta::default()
-                };
-                self.command(caller, Some(meta), Command::RemoveNode(node))
+                self.command(caller, further(), Command::RemoveNode(node))
                     .await?;
                 Ok(Progress::Done)
             }
@@ -134,23 +155,43 @@ impl Desk {
 
     /// A leader that leaves hands over before anything else: it may stop serving at
     /// the next step.
-    async fn take_the_lead_from(&self, node: NodeNumber) -> Result<(), Status> {
+    async fn take_the_lead_from(
+        &self,
+        node: NodeNumber,
+        caller: &Caller,
+        meta: Option<v1::CommandMeta>,
+    ) -> Result<(), Status> {
         if self.consensus.status().leader != Some(node) {
             return Ok(());
         }
+        let asked = Asked {
+            caller,
+            meta,
+            what: "the lead was not handed over",
+        };
         let change = MembershipChange::Transfer(None);
-        let handed_over = self
-            .consensus
-            .change_membership(change, MEMBERSHIP_WAIT)
-            .await;
-        handed_over.map(drop).map_err(|error| {
+        let handed_over = self.seat(asked, change, Seat::Leader).await;
+        handed_over.map(drop).map_err(|status| {
             refuse(
                 Code::FailedPrecondition,
                 "LEADER_HOLDS_ON",
-                format!("node {node} leads, and does not hand over: {error}"),
+                format!(
+                    "node {node} leads, and does not hand over: {}",
+                    status.message()
+                ),
                 "stop it, or cut off its peer address, so that another is elected, and ask again",
             )
         })
+    }
+
+    /// Whether a member may come back with another key.
+    pub(super) async fn may_enrol(
+        &self,
+        node: NodeNumber,
+        what: &'static str,
+    ) -> Result<(), Status> {
+        let change = MembershipChange::Enrol(node);
+        self.may_change(change, what).await.map(drop)
     }
 
     fn leader(&self, what: &'static str) -> Result<NodeNumber, Status> {

@@ -92,6 +92,7 @@ fn told(settings: &Settings) -> v1::Settings {
         jwks_max_age_s,
         epoch_s,
         records_when_behind,
+        former: _,
     } = settings;
     v1::Settings {
         trust_domain: trust_domain.to_string(),

@@ -58,17 +58,14 @@ const COLUMNS: [Column; 9] = [
 
 pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
     let draft = args.admission.draft()?;
-    draft.must_be_new()?;
+    draft.must_be_its_own()?;
     let client = args.cluster.client()?;
     let order = args.order.order()?;
 
     let request = &draft.request;
     let added = admit(&client, &order, request, args.check_only).await?;
     let (number, committed) = (added.number, added.committed.clone());
-    draft
-        .write(&client, added, false)
-        .await
-        .map_err(|error| again(error, &order))?;
+    draft.write(&client, added, false).await.map_err(again)?;
     if let Some(profile) = args.cluster.profile_of_endpoints() {
         Profile::add_endpoint(profile, request.api_address())?;
     }
@@ -140,13 +137,13 @@ pub(super) fn as_of(consistency_token: Option<&String>) -> Result<Revision, Fail
         .ok_or_else(|| Failure::unexpected("consistency token"))
 }
 
-/// The node is admitted, and its file is not there: the same command gives the
-/// same answer.
-pub(super) fn again(failure: Failure, order: &Order) -> Failure {
+/// The node is admitted, and its file is not there: the same command finds that, and
+/// writes it.
+pub(super) fn again(failure: Failure) -> Failure {
     Failure {
         kind: Kind::Unknown,
         message: format!("the node was admitted, and then: {}", failure.message),
         ..failure
     }
-    .next(order.how_to_repeat())
+    .next("mend that, and type the same command again: it goes on where it was")
 }

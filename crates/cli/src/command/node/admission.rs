@@ -60,47 +60,53 @@ impl AdmissionArgs {
 }
 
 impl Draft {
-    /// Sees that nothing stands where the admission file is to be.
-    pub fn must_be_new(&self) -> Result<(), Failure> {
-        if self.is_written() {
-            return Err(
-                Failure::local(format_args!("`{}` is there already", self.path.display()))
-                    .next("give another file with --admission"),
-            );
-        }
-        Ok(())
+    /// Sees that nothing stands where the admission file is to be, or the admission of
+    /// this very node, whose command was typed before.
+    pub fn must_be_its_own(&self) -> Result<(), Failure> {
+        self.written().map(drop)
     }
 
-    fn is_written(&self) -> bool {
-        self.path.symlink_metadata().is_ok()
-    }
-
-    /// Whether the admission of node `number` was written before.
+    /// The admission that was written before, of the node with the keys and addresses
+    /// in the request.
     ///
     /// # Errors
     /// Something else stands there, or a part of it.
-    pub fn is_written_for(&self, number: u64) -> Result<bool, Failure> {
-        if !self.is_written() {
-            return Ok(false);
+    fn written(&self) -> Result<Option<Admission>, Failure> {
+        if self.path.symlink_metadata().is_err() {
+            return Ok(None);
         }
         let other = |why: &str| {
             Failure::local(format_args!("`{}` {why}", self.path.display()))
                 .next("remove it, or give another file with --admission")
         };
+        let request = &self.request;
         match Admission::read(&self.path) {
-            Ok(admission) if admission.node.0 == number => Ok(true),
-            Ok(_) => Err(other("is the admission of another node")),
-            Err(_) => Err(other("is no whole admission")),
+            Ok(admission)
+                if admission.peer_key == *request.peer_key()
+                    && admission.name == *request.name()
+                    && admission.root_certificate == self.root_certificate
+                    && admission.server_key().ok().as_ref() == Some(request.server_key()) =>
+            {
+                Ok(Some(admission))
+            }
+            Ok(_) => Err(other("is there already, and is another admission")),
+            Err(_) => Err(other("is there already, and is no whole admission")),
         }
     }
 
-    /// Writes the admission file.
+    /// Writes the admission file, unless it was written before.
     pub async fn write(
         &self,
         client: &Client,
         added: v1::AddNodeResponse,
         readmitted: bool,
     ) -> Result<(), Failure> {
+        if let Some(written) = self.written()?
+            && written.node.0 == added.number
+            && written.readmitted == readmitted
+        {
+            return Ok(());
+        }
         let names = addresses(client).await;
         let admission = Admission {
             lineage: Lineage {

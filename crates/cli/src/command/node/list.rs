@@ -66,6 +66,12 @@ pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
             }
         })
         .await?;
+    if status.membership_changing {
+        output.note(
+            "a change of the voters is under way: until the leader ends it, the former and the new \
+             ones decide together (joint)",
+        );
+    }
     let leader = status.leader;
     let view = |node: v1::Node| NodeView {
         number: node.number,

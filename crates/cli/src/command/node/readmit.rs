@@ -53,7 +53,7 @@ const COLUMNS: [Column; 7] = [
 
 pub async fn run(args: &ReadmitArgs, output: Output) -> Result<(), Failure> {
     let draft = args.admission.draft()?;
-    draft.must_be_new()?;
+    draft.must_be_its_own()?;
     let client = args.cluster.client()?;
     let nodes = status(&client).await?.nodes;
     must_be_its(nodes.iter().find(|node| node.number == args.node), &draft)?;
@@ -77,10 +77,7 @@ pub async fn run(args: &ReadmitArgs, output: Output) -> Result<(), Failure> {
         .admitted
         .ok_or_else(|| Failure::unexpected("admission"))?;
     let committed = CommittedView::of(admitted.committed.clone())?;
-    draft
-        .write(&client, admitted, true)
-        .await
-        .map_err(|error| again(error, &order))?;
+    draft.write(&client, admitted, true).await.map_err(again)?;
     output.record(
         &ReadmitView {
             node: args.node,

@@ -113,30 +113,16 @@ async fn admitted(
         .nodes
         .iter()
         .find(|node| node.peer_public_key == key && node.standing() != v1::node::Standing::Removed);
-    let number = match known {
-        Some(node) if node.number == args.old => {
-            return Err(Failure::usage("the request is the old node's own").next(
-                "make the new node's with `chancery node request`, in a directory of its own",
-            ));
-        }
-        Some(node) if draft.is_written_for(node.number)? => return Ok(node.number),
-        Some(node) => {
-            let told = told_once_more(&status, node.number)?;
-            draft.write(client, told, false).await?;
-            node.number
-        }
-        None => {
-            draft.must_be_new()?;
-            let order = args.order.order()?;
-            let added = admit(client, &order, &draft.request, old.check_only).await?;
-            let number = added.number;
-            draft
-                .write(client, added, false)
-                .await
-                .map_err(|error| again(error, &order))?;
-            number
-        }
-    };
+    if known.is_some_and(|node| node.number == args.old) {
+        return Err(Failure::usage("the request is the old node's own")
+            .next("make the new node's with `chancery node request`, in a directory of its own"));
+    }
+    draft.must_be_its_own()?;
+    let order = args.order.order()?;
+    // Of a node that was admitted before, whatever came of it, it says the same again.
+    let added = admit(client, &order, &draft.request, old.check_only).await?;
+    let number = added.number;
+    draft.write(client, added, false).await.map_err(again)?;
     if let Some(profile) = args.cluster.profile_of_endpoints() {
         Profile::add_endpoint(profile, draft.request.api_address())?;
     }
@@ -146,38 +132,6 @@ async fn admitted(
         draft.at_the_node()
     ));
     Ok(number)
-}
-
-/// What an admission that was answered before, and never written, said.
-fn told_once_more(
-    status: &v1::StatusResponse,
-    number: u64,
-) -> Result<v1::AddNodeResponse, Failure> {
-    let token = &status.consistency_token;
-    let lineage = token
-        .parse::<chancery_credential::ConsistencyToken>()
-        .map_err(|_| Failure::unexpected("consistency token"))?
-        .lineage;
-    let peers = status
-        .nodes
-        .iter()
-        .filter(|node| node.number != number && node.standing() != v1::node::Standing::Removed)
-        .map(|node| v1::Peer {
-            number: node.number,
-            peer_address: node.peer_address.clone(),
-            peer_public_key: node.peer_public_key.clone(),
-        });
-    Ok(v1::AddNodeResponse {
-        committed: Some(v1::Committed {
-            consistency_token: token.clone(),
-            ..v1::Committed::default()
-        }),
-        number,
-        peers: peers.collect(),
-        lineage_generation: lineage.generation,
-        lineage_random: lineage.random,
-        trust_domain: status.trust_domain.clone(),
-    })
 }
 
 /// Waits until the leader says that a learner has caught up.

@@ -83,6 +83,8 @@ struct Told {
     version: String,
     state_digest: String,
     agents: u64,
+    /// A change of the voters is under way.
+    membership_changing: bool,
     consistency_token: String,
 }
 
@@ -220,6 +222,7 @@ fn told(status: v1::StatusResponse) -> Told {
         version: status.version,
         state_digest: status.state_digest,
         agents: status.agents,
+        membership_changing: status.membership_changing,
         consistency_token: status.consistency_token,
     }
 }

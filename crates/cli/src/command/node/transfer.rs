@@ -24,7 +24,8 @@ pub struct TransferArgs {
 
 #[derive(Serialize)]
 struct TransferView {
-    leader: u64,
+    /// Whoever it is; absent when it is not known yet.
+    leader: Option<u64>,
     committed: CommittedView,
 }
 
@@ -46,11 +47,16 @@ pub async fn run(args: &TransferArgs, output: Output) -> Result<(), Failure> {
             async move { ClusterServiceClient::new(channel).transfer(request).await }
         })
         .await?;
+    let leader = (transferred.leader != 0).then_some(transferred.leader);
     output.record(
         &TransferView {
-            leader: transferred.leader,
+            leader,
             committed: CommittedView::of(transferred.committed)?,
         },
         &COLUMNS,
-    )
+    )?;
+    if args.node.is_some() && leader != args.node {
+        output.note("\nanother election came between: type the same command again");
+    }
+    Ok(())
 }
