@@ -222,6 +222,7 @@ async fn a_flood_through_one_node_pushes_out_its_own() {
     cluster.history.bytes = 16 << 10;
     cluster.stop(1).await;
     cluster.start(1).await;
+    cluster.join(2).await;
     for entry in 0..20 {
         cluster.add_owner(1, &format!("owner-{entry}")).await;
     }
@@ -239,6 +240,7 @@ async fn a_flood_through_one_node_pushes_out_its_own() {
     let flood = told(&cluster, 1, through(2)).await;
     assert!((20..390).contains(&flood.len()), "{}", flood.len());
     assert_eq!(flood[0].command.about(), ["owner:claimed-399"]);
+    assert!(flood.iter().all(|entry| entry.verdict.is_ok()));
 
     // Nor does it once the node has forgotten what it knew without reading.
     cluster.stop(1).await;
