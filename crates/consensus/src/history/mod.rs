@@ -11,6 +11,7 @@
 //! It is bounded by size and age, part by part: what one sort of caller floods does
 //! not push out what the others did, and refusals push out refusals only.
 
+mod named;
 mod part;
 mod read;
 mod write;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use chancery_authority::{Answer, Command, Meta, Rejection};
 use chancery_credential::Revision;
 
+pub(crate) use named::named;
 pub(crate) use read::page;
 pub use read::{HistoryPage, HistoryQuery};
 pub(crate) use write::{Writer, is_worth_it};
@@ -39,6 +41,9 @@ pub struct HistoryEntry {
     pub log_time_ms: u64,
     /// What was asked.
     pub command: Command,
+    /// What those were called at the time whom the command names by a number alone:
+    /// `node:<name>`, `key:<thumbprint>`.
+    pub named: Vec<String>,
     /// By whom, through whom, why, as which request.
     pub meta: Meta,
     /// What became of it.
