@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+mod admissions;
 mod departures;
 mod growth;
 mod load;

@@ -23,6 +23,7 @@ pub(crate) fn encode_history_entry(entry: &HistoryEntry) -> Bytes {
         meta: Some(meta(&entry.meta)),
         verdict: Some(verdict(&entry.verdict)),
         decided_at: entry.decided_at.0,
+        named: entry.named.clone(),
     };
     message.encode_to_vec().into()
 }
@@ -37,6 +38,7 @@ pub(crate) fn decode_history_entry(bytes: Bytes) -> Result<HistoryEntry, Undecod
         meta: read_meta(message.meta.as_ref())?,
         verdict: read_verdict(message.verdict.as_ref())?,
         decided_at: Revision(message.decided_at),
+        named: message.named,
     })
 }
 

@@ -12,6 +12,7 @@
 //! not push out what the others did, refusals push out refusals only, and what comes
 //! through one node pushes out its own before it pushes out another's.
 
+mod named;
 mod part;
 mod read;
 mod write;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use chancery_authority::{Answer, Command, Meta, Rejection};
 use chancery_credential::Revision;
 
+pub(crate) use named::named;
 pub(crate) use read::page;
 pub use read::{HistoryPage, HistoryQuery};
 pub(crate) use write::{Writer, is_worth_it};
@@ -40,6 +42,9 @@ pub struct HistoryEntry {
     pub log_time_ms: u64,
     /// What was asked.
     pub command: Command,
+    /// What those were called at the time whom the command names by a number alone:
+    /// `node:<name>`, `key:<thumbprint>`.
+    pub named: Vec<String>,
     /// By whom, through whom, why, as which request.
     pub meta: Meta,
     /// What became of it.

@@ -22,7 +22,7 @@ pub struct HistoryQuery {
     /// As [`Actor`](chancery_authority::Actor) is shown: `operator:root`.
     pub actor: Option<String>,
     /// As [`Command::about`](chancery_authority::Command::about) tells it:
-    /// `agent:<SPIFFE ID>`.
+    /// `agent:<SPIFFE ID>`; or as [`HistoryEntry::named`] has it.
     pub about: Option<String>,
     /// The node that authenticated the actor.
     pub via: Option<NodeNumber>,
@@ -94,7 +94,9 @@ impl HistoryQuery {
             && is(&self.actor, &|actor| entry.meta.actor.to_string() == actor)
             && is(&self.command, &|name| entry.command.name() == name)
             && is(&self.about, &|about| {
-                entry.command.about().iter().any(|named| named == about)
+                let mut named = entry.named.iter();
+                named.any(|named| named == about)
+                    || entry.command.about().iter().any(|named| named == about)
             })
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     codec::{AppliedRecord, decode_stamped, encode_key, encode_row},
-    history::{HistoryEntry, is_worth_it},
+    history::{HistoryEntry, is_worth_it, named},
     outcome::Outcome,
     published::{EntryEvents, Position},
     raft::{StoredMembership, Types},
@@ -125,6 +125,7 @@ impl StateMachine {
         applied: &mut Vec<HistoryEntry>,
     ) -> io::Result<Reply> {
         let previous = state.view_revision();
+        let named = named(state, &stamped.command);
         let outcome = match state.apply(revision, &stamped) {
             Ok(events) => {
                 let outcome = answered(revision, &events);
@@ -146,6 +147,7 @@ impl StateMachine {
                 revision,
                 log_time_ms: state.log_time_ms(),
                 command: stamped.command,
+                named,
                 meta: stamped.meta,
                 verdict: outcome.verdict.clone(),
                 decided_at: outcome.revision,

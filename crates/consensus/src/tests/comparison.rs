@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use chancery_authority::{Answer, Command, OwnerRecord, Row};
+use chancery_authority::{Answer, Command, Meta, OwnerRecord, Row, Stamp, Stamped};
 use chancery_credential::Revision;
 
 use super::cluster::{Cluster, PATIENCE, eventually};
-use crate::Consensus;
+use crate::{Clocks, Consensus, SystemClocks, codec, command::EncodedCommand};
 
 /// Entries enough for digests to be taken down in between.
 const ENTRIES: usize = 40;
@@ -94,5 +94,49 @@ async fn a_leader_with_another_state_stops_for_good_and_the_others_go_on() {
     stops(&mut cluster, leader).await;
     let next = cluster.leader().await;
     cluster.add_owner(next, "after").await;
+    cluster.end().await;
+}
+
+/// What was refused says nothing, whoever got it into the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_that_was_refused_stops_nobody() {
+    let cluster = Cluster::of_three().await;
+    let leader = cluster.leader().await;
+    for entry in 0..ENTRIES {
+        cluster.add_owner(leader, &format!("owner-{entry}")).await;
+    }
+    let node = &cluster.nodes[&leader];
+    let at = node.inner.published.marks.newest().unwrap();
+    let digest = [9; 32];
+    let command = Command::CompareState { at, digest };
+    // An operator's, which it may not be, and past whoever looks before the log.
+    let proposal = cluster.proposal(command.clone());
+    let stamped = Stamped {
+        meta: Meta {
+            actor: proposal.actor,
+            key: proposal.key,
+            via: node.node(),
+            authorised_at: proposal.authorised_at,
+            reason: proposal.reason,
+            request: proposal.request,
+            digest: codec::command_digest(&command),
+        },
+        command,
+        stamp: Stamp {
+            time_ms: SystemClocks.wall_ms(),
+            entropy: [7; 32],
+        },
+    };
+    let entry = EncodedCommand(codec::encode_stamped(&stamped));
+    let written = node.raft().client_write(entry).await.unwrap();
+    let crate::reply::Reply::Outcome(outcome) = written.data else {
+        panic!("it was a command");
+    };
+    let reason = outcome.verdict.unwrap_err().reason();
+    assert_eq!(reason, chancery_authority::Reason::RoleMissing);
+    for number in [1, 2, 3] {
+        cluster.caught_up(number).await;
+        cluster.add_owner(number, &format!("after-{number}")).await;
+    }
     cluster.end().await;
 }

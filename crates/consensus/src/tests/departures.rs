@@ -253,3 +253,49 @@ async fn a_longer_freshness_of_before_is_waited_out_by_a_leader_that_comes_later
     assert_eq!(first, Some(Progress::Waits(w)), "from its first look");
     cluster.end().await;
 }
+
+/// One leaves at a time; the other waits for it, and for nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_removals_at_once_each_comes_to_its_end() {
+    let mut cluster = Cluster::of_three().await;
+    for number in [4, 5] {
+        cluster.join(number).await;
+    }
+    for number in [4, 5] {
+        must(&cluster, 1, Command::RetireNode(NodeNumber(number))).await;
+    }
+    let leave = async |through: u64, number: u64| {
+        let change = removal(number, Departure::Graceful);
+        let mut waited_for_the_other = false;
+        loop {
+            let node = &cluster.nodes[&through];
+            match node.change_membership(change, PATIENCE).await {
+                Ok(Progress::Done) => break,
+                Ok(Progress::Waits(wait)) => tokio::time::sleep(wait).await,
+                Err(ChangeError::Refused(why)) => {
+                    assert!(why.contains("one node leaves at a time"), "{why}");
+                    waited_for_the_other = true;
+                    tokio::task::yield_now().await;
+                }
+                Err(ChangeError::NotYet(_) | ChangeError::Unknown(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        must(&cluster, through, Command::RemoveNode(NodeNumber(number))).await;
+        waited_for_the_other
+    };
+    let (four, five) = tokio::join!(leave(1, 4), leave(2, 5));
+    assert!(!four && five, "the lower number goes first");
+    for number in [1, 2, 3] {
+        eventually("three voters and nobody else", async || {
+            members(&cluster.nodes[&number]) == [(1, true), (2, true), (3, true)]
+        })
+        .await;
+    }
+    let gone = |number| {
+        let node = NodeNumber(number);
+        cluster.nodes[&1].read_state(|state| state.node(node).unwrap().removed_at.is_some())
+    };
+    assert!(gone(4) && gone(5));
+    cluster.end().await;
+}

@@ -323,3 +323,36 @@ async fn nodes_that_keep_different_amounts_have_the_same_state() {
     super::cluster::eventually("the same state", async || digest(1) == digest(2)).await;
     cluster.end().await;
 }
+
+/// A number says little to who reads it when the node is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_names_the_node_and_its_key() {
+    let mut cluster = Cluster::born().await;
+    cluster.install_machine(2).await;
+    cluster.admit(2).await;
+    let node = NodeNumber(2);
+    for command in [Command::RetireNode(node), Command::RemoveNode(node)] {
+        cluster.command(1, command).await.unwrap().verdict.unwrap();
+    }
+    let key = cluster.machines[&2].identity().spki().to_vec();
+    let key = chancery_credential::KeyThumbprint::of_spki(&key);
+    for about in [
+        "node:2".to_owned(),
+        "node:node-2".to_owned(),
+        format!("key:{key}"),
+    ] {
+        let query = HistoryQuery {
+            about: Some(about.clone()),
+            command: Some("REMOVE_NODE".into()),
+            most: 5,
+            ..HistoryQuery::default()
+        };
+        let page = cluster.nodes[&1].history(query).await.unwrap();
+        assert_eq!(page.entries.len(), 1, "{about}");
+        assert_eq!(
+            page.entries[0].named,
+            ["node:node-2".to_owned(), format!("key:{key}")]
+        );
+    }
+    cluster.end().await;
+}

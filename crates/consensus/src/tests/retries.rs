@@ -243,3 +243,32 @@ async fn however_a_request_arrives_it_is_carried_out_once() {
     }
     cluster.end().await;
 }
+
+/// Through every node at once, while the lead changes hands: whichever copy comes
+/// first is the one, and all are told of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_on_their_way_while_the_lead_moves_are_one_request() {
+    let cluster = Cluster::of_three().await;
+    for round in 0..5 {
+        let name = format!("owner-{round}");
+        cluster.add_owner(1, &name).await;
+        cluster.command(1, suspend(&name)).await.unwrap();
+        let request = cluster.proposal(resume(&name));
+        let mut copies = Vec::new();
+        for number in [1, 2, 3, 1, 2, 3] {
+            copies.push(cluster.send(number, &request));
+        }
+        cluster.lead_elsewhere(0).await;
+        for number in [1, 2, 3] {
+            copies.push(cluster.send(number, &request));
+        }
+        let mut told = Vec::new();
+        for copy in copies {
+            told.push(copy.await.unwrap());
+        }
+        assert!(told[0].verdict.is_ok(), "{told:?}");
+        assert!(told.iter().all(|outcome| *outcome == told[0]), "{told:?}");
+        assert!(!cluster.is_suspended(&name).await);
+    }
+    cluster.end().await;
+}
