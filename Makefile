@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo three-nodes test test-fast check deny fix interop loom
+.PHONY: help setup build demo three-nodes test test-fast soak check deny fix interop loom
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 # One C++ compiler process takes up to 1.2 GiB: cores, or memory, whichever ends first.
@@ -37,6 +37,10 @@ test: build interop ## Every test: models, real clusters under faults, interop (
 test-fast: setup ## The rooms' own tests and the arrows (2 minutes)
 	@$(CARGO) test --workspace --lib --bins
 	@$(CARGO) test --workspace --test arrows
+
+soak: setup ## Three nodes for an hour under everything at once, then under abuse (CONTRIBUTING.md)
+	@$(CARGO) build --workspace --bin chancery --bin soak
+	@CHANCERY_SOAK_OUT="$${CHANCERY_SOAK_OUT:-$$CARGO_TARGET_DIR/soak}" "$$CARGO_TARGET_DIR/debug/soak"
 
 interop: ## Install grpcurl and grpcio beside the build, for the tests
 	@tests/interop/tools.sh "$$CARGO_TARGET_DIR/interop"

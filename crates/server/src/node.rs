@@ -27,7 +27,7 @@ use tracing::{error, info};
 use crate::{
     admin::{self, Admin},
     admission::{AdmissionError, InstalledNode},
-    caller::{Bounds, Callers},
+    caller::Callers,
     clock::SystemClock,
     config::{Config, ConfigError},
     issuance::{DrawSeed, IssuerManager, Signer},
@@ -309,11 +309,12 @@ impl Running {
             draining: running.draining.clone(),
         };
         let identity = tls::ServerIdentity::load(installed.server_identity_files())?;
-        let public = bind_public(config, &identity).await?;
+        let (limits, bounds) = open_files::bounds();
+        let public = bind_public(config, &identity, limits).await?;
         let callers = Callers::new(
             Arc::new(Principals(consensus.clone())),
             Arc::new(SystemClock),
-            Bounds::default(),
+            bounds,
             process,
         );
         let desk = Arc::new(Desk {
@@ -472,12 +473,12 @@ fn keep_records(
 async fn bind_public(
     config: &Config,
     identity: &Arc<tls::ServerIdentity>,
+    limits: Limits,
 ) -> Result<Listener, ServeError> {
     let address = config.api_listen;
     let limits = Limits {
-        connections: open_files::room_for_connections(Limits::default().connections),
         drain: Duration::from_secs(config.drain_seconds),
-        ..Limits::default()
+        ..limits
     };
     Listener::bind(address, tls::server_config(identity.clone())?, limits)
         .await

@@ -1,33 +1,43 @@
 //! How many files this process may have open, and how many callers that leaves room
 //! for: a database that cannot open a file stops the node, so callers never take the
-//! last ones.
+//! last ones, and strangers never all that callers may have.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;
+
+use crate::{
+    caller::{Bounds, Share},
+    listener::Limits,
+};
 
 /// Kept for everything else: two databases with their tables and logs, records, the
 /// peers, a snapshot on its way.
 const BESIDES: u64 = 1024;
 
-/// Raises the limit of open files as far as this process may, and gives how many
-/// callers' connections it leaves room for, at most `most`.
-pub(crate) fn room_for_connections(most: usize) -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit.clone()) {
-            warn!(%error, "the limit of open files cannot be raised");
-            limit = getrlimit(Resource::Nofile);
-        }
-    }
-    let room = room_within(limit.current, most);
+/// The bounds of the public listener and of its callers. Raises the limit of open
+/// files as far as this process may.
+pub(crate) fn bounds() -> (Limits, Bounds) {
+    let most = Limits::default().connections;
+    let room = room_within(raise(), most);
     if room < most {
         warn!(
             connections = room,
             "fewer callers can be connected than this node would take; raise the limit of open files (LimitNOFILE)"
         );
     }
-    room
+    bounds_within(room)
+}
+
+/// The limit of open files, `None` when there is none.
+fn raise() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            warn!(%error, "the limit of open files cannot be raised");
+        }
+    }
+    getrlimit(Resource::Nofile).current
 }
 
 /// Of a limit too low for both, half.
@@ -37,6 +47,28 @@ fn room_within(limit: Option<u64>, most: usize) -> usize {
     };
     let room = limit.saturating_sub(BESIDES).max(limit / 2);
     usize::try_from(room).map_or(most, |room| room.min(most))
+}
+
+/// Of `room` connections a quarter, at most, has still to say who it is, and half is
+/// strangers'.
+fn bounds_within(room: usize) -> (Limits, Bounds) {
+    let limits = Limits::default();
+    let bounds = Bounds::default();
+    let half = u32::try_from(room / 2).unwrap_or(u32::MAX);
+    let limits = Limits {
+        connections: room,
+        handshakes: limits.handshakes.min(room / 4),
+        ..limits
+    };
+    let connections = Share {
+        strangers: bounds.connections.strangers.min(half),
+        ..bounds.connections
+    };
+    let bounds = Bounds {
+        connections,
+        ..bounds
+    };
+    (limits, bounds)
 }
 
 #[cfg(test)]
@@ -53,10 +85,25 @@ mod tests {
     }
 
     #[test]
-    fn as_many_as_the_process_may_have() {
-        let room = room_for_connections(usize::MAX);
-        let limit = getrlimit(Resource::Nofile);
-        assert_eq!(limit.current, limit.maximum);
-        assert_eq!(room, room_within(limit.current, usize::MAX));
+    fn strangers_leave_room_for_who_is_known() {
+        for room in [0, 1, 16, 350, 3_072, 20_000] {
+            let (limits, bounds) = bounds_within(room);
+            let strangers = usize::try_from(bounds.connections.strangers).unwrap_or(usize::MAX);
+            assert_eq!(limits.connections, room);
+            assert!(
+                limits.handshakes + strangers <= room - room / 4,
+                "{limits:?}"
+            );
+        }
+        assert_eq!(
+            bounds_within(20_000),
+            (Limits::default(), Bounds::default())
+        );
+    }
+
+    #[test]
+    fn a_process_has_as_many_as_it_may() {
+        let limit = raise();
+        assert_eq!(limit, getrlimit(Resource::Nofile).maximum);
     }
 }

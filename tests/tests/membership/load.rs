@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,11 +19,16 @@ use chancery_tests::{
 use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
 use v1::token_service_client::TokenServiceClient;
 
-/// Mints a second that are offered to each serving node.
-const MINTS_A_SECOND: u64 = 100;
+/// Mints a second that are offered to each serving node, unless [`RATE`] says
+/// otherwise.
+const MINTS_A_SECOND: u32 = 100;
+/// Set, it is how many mints a second are offered to each serving node.
+const RATE: &str = "CHANCERY_MEMBERSHIP_RATE";
 /// Mints of one node under way at once; more are not offered on a machine that is
 /// too slow for the rate.
-const UNDER_WAY: usize = 64;
+const UNDER_WAY: usize = 512;
+/// Tokens that wait to be verified.
+const NEWEST: usize = 64;
 /// How often the newest token of each node is held against every serving node.
 const VERIFY_EVERY: Duration = Duration::from_millis(200);
 /// How often something is registered.
@@ -32,7 +37,12 @@ const REGISTER_EVERY: Duration = Duration::from_millis(100);
 /// What the load was answered.
 #[derive(Debug, Default)]
 pub struct Tally {
+    pub offered: AtomicUsize,
+    /// What was due and not offered: too many were under way.
+    pub not_offered: AtomicUsize,
     pub minted: AtomicUsize,
+    /// First tries that got no answer; the SDK tried again.
+    pub failed_first_tries: AtomicU64,
     under_way: AtomicUsize,
     pub verified: AtomicUsize,
     /// What the SDK gave up, and what was refused.
@@ -53,6 +63,7 @@ pub struct Load {
     serving: watch::Sender<Vec<usize>>,
     tasks: Vec<JoinHandle<()>>,
     agent: Agent,
+    clients: Vec<Arc<Client>>,
     newest: Arc<Mutex<Vec<Minted>>>,
     /// The positions of nodes that may stop serving at any moment.
     leaving: Arc<Mutex<BTreeSet<usize>>>,
@@ -66,6 +77,7 @@ impl Load {
             serving: watch::Sender::new(vec![0]),
             tasks: Vec::new(),
             agent: Agent::register(cluster, "busy").await,
+            clients: Vec::new(),
             newest: Arc::default(),
             leaving: Arc::default(),
         };
@@ -81,6 +93,7 @@ impl Load {
             let others = serving.iter().filter(|other| *other != first);
             let order: Vec<usize> = std::iter::once(first).chain(others).copied().collect();
             let client = Arc::new(self.agent.at(cluster, &order));
+            self.clients.push(client.clone());
             self.spawn(serving, |load| {
                 mint_on(client, load.tally.clone(), load.newest.clone())
             });
@@ -138,19 +151,31 @@ impl Load {
             (self.tally.under_way.load(Ordering::Relaxed) == 0).then_some(())
         })
         .await;
+        for client in self.clients {
+            let failed = client.statistics().failed_first_tries;
+            let all = &self.tally.failed_first_tries;
+            all.fetch_add(failed, Ordering::Relaxed);
+        }
         self.tally
     }
 }
 
+fn rate() -> u32 {
+    std::env::var(RATE).map_or(MINTS_A_SECOND, |rate| rate.parse().unwrap())
+}
+
 async fn mint_on(client: Arc<Client>, tally: Arc<Tally>, newest: Arc<Mutex<Vec<Minted>>>) {
     let places = Arc::new(tokio::sync::Semaphore::new(UNDER_WAY));
-    let mut beat = tokio::time::interval(Duration::from_millis(1_000 / MINTS_A_SECOND));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut beat = tokio::time::interval(Duration::from_secs(1) / rate());
+    // What was due while this task waited for its turn is offered then.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         beat.tick().await;
         let Ok(place) = places.clone().try_acquire_owned() else {
+            tally.not_offered.fetch_add(1, Ordering::Relaxed);
             continue;
         };
+        tally.offered.fetch_add(1, Ordering::Relaxed);
         let (client, tally, newest) = (client.clone(), tally.clone(), newest.clone());
         tally.under_way.fetch_add(1, Ordering::Relaxed);
         // On its own, so that the end of this stream cuts none short.
@@ -160,7 +185,7 @@ async fn mint_on(client: Arc<Client>, tally: Arc<Tally>, newest: Arc<Mutex<Vec<M
                 Ok(minted) => {
                     tally.minted.fetch_add(1, Ordering::Relaxed);
                     let mut newest = newest.lock().unwrap();
-                    if newest.len() < UNDER_WAY {
+                    if newest.len() < NEWEST {
                         newest.push(minted);
                     }
                 }

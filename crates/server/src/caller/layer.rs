@@ -116,9 +116,17 @@ where
         Err(Unroutable::Plain(status)) => return plain(status),
     };
     span.record("method", row.path);
-    let admitted = match admit(shared, row, request, id, &span).await {
+    let connection = request.extensions().get::<Connection>().copied();
+    let limit = deadline::of(request.headers());
+    let admitted = match admit(shared.clone(), row, request, id, &span).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return answer(row.shape, refusal),
+        Err(mut refusal) => {
+            if let Some(asker) = connection.map(|connection| shared.asker(&connection)) {
+                let rejections = &shared.rejections;
+                refusal = rejections.hold_back(&asker, limit, refusal).await;
+            }
+            return answer(row.shape, refusal);
+        }
     };
     let Admitted {
         request,

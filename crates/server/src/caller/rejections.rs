@@ -1,5 +1,6 @@
 //! Who is refused more often than it may be: it is not heard for a moment, and
-//! nobody else notices.
+//! nobody else notices. It is told so when the moment is over: asking more gets it no
+//! more answers, and costs the node next to nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,24 @@ use std::time::Duration;
 use chancery_revocation::Clock;
 use tonic::Code;
 
-use super::bounds::{Holder, Share};
+use super::bounds::{Holder, Share, Tally};
 use super::refusal::Refusal;
 use crate::rate::Rates;
+
+const TOO_MANY: &str = "TOO_MANY_REJECTIONS";
+/// The longest that who is not heard waits to be told so.
+const LONGEST_HOLD: Duration = Duration::from_millis(500);
+/// Who wait for that at a time, at about 4 KiB each; one more is told at once.
+const HELD: Share = Share {
+    principal: 2048,
+    address: 512,
+    strangers: 4096,
+};
 
 /// The refusals of each caller, counted.
 pub(super) struct Rejections {
     share: Share,
+    held: Arc<Tally>,
     rates: Rates<Holder, Arc<dyn Clock + Send + Sync>>,
 }
 
@@ -21,6 +33,7 @@ impl Rejections {
     pub(super) fn new(share: Share, clock: Arc<dyn Clock + Send + Sync>) -> Self {
         Self {
             share,
+            held: Tally::new(),
             rates: Rates::new(clock),
         }
     }
@@ -48,12 +61,38 @@ impl Rejections {
         }
     }
 
+    /// Holds a refusal to hear `caller` back until it would be heard, but for no more
+    /// than half of `limit`, the time that it has for an answer. Any other refusal is
+    /// told at once.
+    pub(super) async fn hold_back(
+        &self,
+        caller: &Holder,
+        limit: Duration,
+        refusal: Refusal,
+    ) -> Refusal {
+        let Some(wait) = refusal.retry_after.filter(|_| refusal.reason == TOO_MANY) else {
+            return refusal;
+        };
+        let place = |holder: &Holder| self.held.take(holder.clone(), share_of(HELD, holder));
+        let (Ok(_place), Ok(_of_all)) = (place(caller), all_of(caller).map(place).transpose())
+        else {
+            return refusal;
+        };
+        let held = wait.min(LONGEST_HOLD).min(limit / 2);
+        tokio::time::sleep(held).await;
+        refusal.retry_after(wait.saturating_sub(held))
+    }
+
     fn bound(&self, holder: &Holder) -> u32 {
-        match holder {
-            Holder::Strangers => self.share.strangers,
-            Holder::Address(_) => self.share.address,
-            Holder::Agent(_) | Holder::Operator(_) | Holder::Service(_) => self.share.principal,
-        }
+        share_of(self.share, holder)
+    }
+}
+
+const fn share_of(share: Share, holder: &Holder) -> u32 {
+    match holder {
+        Holder::Strangers => share.strangers,
+        Holder::Address(_) => share.address,
+        Holder::Agent(_) | Holder::Operator(_) | Holder::Service(_) => share.principal,
     }
 }
 
@@ -81,7 +120,7 @@ const fn is_the_caller_s(code: Code) -> bool {
 fn too_many(caller: &Holder, bound: u32, wait: Duration) -> Refusal {
     Refusal::new(
         Code::ResourceExhausted,
-        "TOO_MANY_REJECTIONS",
+        TOO_MANY,
         format!("{bound} requests of {caller} were refused within a second, the most that this node answers"),
         "look at why they were refused, and send no more of them; wait as long as the answer says",
     )
@@ -93,6 +132,7 @@ fn too_many(caller: &Holder, bound: u32, wait: Duration) -> Refusal {
 mod tests {
     use super::*;
     use chancery_revocation::{BootTime, Now};
+    use futures::FutureExt;
     use parking_lot::Mutex;
 
     struct Moved(Mutex<BootTime>);
@@ -170,5 +210,43 @@ mod tests {
         assert_eq!(heard(&rejections, &at(2)), 1);
         assert!(rejections.hear(&at(3)).is_err());
         assert_eq!(rejections.hear(&agent("known")), Ok(()));
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn unheard(caller: &Holder, wait: Duration) -> Refusal {
+        too_many(caller, 4, wait)
+    }
+
+    #[tokio::test]
+    async fn who_is_not_heard_is_told_when_it_would_be_and_any_other_at_once() {
+        let (_, rejections) = rejections();
+        let caller = agent("flood");
+        let wait = Duration::from_millis(20);
+        let told = rejections.hold_back(&caller, HOUR, unheard(&caller, wait));
+        assert_eq!(told.await.retry_after, Some(Duration::ZERO));
+        // Who has less time is told in time, and how long is left.
+        let told = rejections.hold_back(&caller, wait, unheard(&caller, HOUR));
+        assert_eq!(told.await.retry_after, Some(HOUR - wait / 2));
+
+        let other = Refusal::new(Code::NotFound, "UNKNOWN", "", "").retry_after(HOUR);
+        let told = rejections.hold_back(&caller, HOUR, other.clone());
+        assert_eq!(told.now_or_never(), Some(other));
+    }
+
+    #[tokio::test]
+    async fn so_many_are_held_back_and_one_more_is_told_at_once() {
+        let (_, rejections) = rejections();
+        let (flood, other) = (agent("flood"), agent("other"));
+        let hold = |caller| rejections.hold_back(caller, HOUR, unheard(caller, HOUR));
+        let mut held: Vec<_> = (0..HELD.principal)
+            .map(|_| Box::pin(hold(&flood)))
+            .collect();
+        assert!(held.iter_mut().all(|one| one.now_or_never().is_none()));
+        let told = hold(&flood).now_or_never();
+        assert_eq!(told, Some(unheard(&flood, HOUR)));
+        assert_eq!(hold(&other).now_or_never(), None, "others have their own");
+        drop(held);
+        assert_eq!(hold(&flood).now_or_never(), None, "their places are free");
     }
 }

@@ -75,8 +75,8 @@ async fn phase(kind: &Kind, plan: &Plan, payers: &Payers, sampler: &Sampler) -> 
         match outcome {
             Borne::Unsteady if !last => say("  the machine was not steady: once more"),
             Borne::Unsteady => {
-                say("  the machine was never steady: nothing is judged by time");
-                return true;
+                say("  the machine was never steady, so nothing is shown");
+                return false;
             }
             Borne::Well => return true,
             Borne::Not => return false,
@@ -94,6 +94,7 @@ enum Borne {
 }
 
 async fn try_phase(kind: &Kind, plan: &Plan, payers: &Payers, sampler: &Sampler) -> Borne {
+    tokio::time::sleep(SETTLE).await;
     let calm = Instant::now();
     tokio::time::sleep(CALM).await;
     let before = sampler.metrics();

@@ -55,7 +55,7 @@ struct Run {
     #[arg(long, env = "CHANCERY_SOAK_AGENTS", default_value_t = 300)]
     agents: usize,
     /// Where samples and logs are written
-    #[arg(long, env = "CHANCERY_SOAK_OUT", default_value = "soak-out")]
+    #[arg(long, env = "CHANCERY_SOAK_OUT", default_value = "target/soak")]
     out: PathBuf,
     /// Phases of abuse, by name, with commas between; `none`: no abuse
     #[arg(long, env = "CHANCERY_SOAK_ABUSE", default_value = "all")]

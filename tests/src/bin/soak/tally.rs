@@ -48,7 +48,8 @@ impl Tally {
         }
     }
 
-    /// Notes what was not even begun, so much was under way.
+    /// Notes what was not even begun, so much was under way, or what a node that could
+    /// not prove that its state is fresh refused to whom the SDK does not help.
     pub fn skip(&self, kind: &'static str) {
         self.0.lock().unwrap().entry(kind).or_default().skipped += 1;
     }
@@ -61,7 +62,7 @@ impl Tally {
     pub fn print(&self) {
         println!(
             "\n{:<28}{:>10}{:>8}{:>14}{:>12}",
-            "what", "done", "failed", "not offered", "slowest"
+            "what", "done", "failed", "not served", "slowest"
         );
         for (kind, count) in &*self.0.lock().unwrap() {
             println!(

@@ -33,13 +33,18 @@ async fn come_and_go(load: &Load<'_>, number: u64) {
         }
         let position = usize::try_from(draw % 3).unwrap();
         match watch_for(load, position, stay, &mut since).await {
-            Err(status) if status.code() == Code::ResourceExhausted => {
+            Err(status) if is_busy(status.code()) => {
                 load.skip("watch");
                 tokio::time::sleep(BUSY).await;
             }
             outcome => drop(load.ask("watch", async { outcome }).await),
         }
     }
+}
+
+/// It sends as many snapshots as it may, or cannot prove that its state is fresh.
+fn is_busy(code: Code) -> bool {
+    matches!(code, Code::ResourceExhausted | Code::Unavailable)
 }
 
 async fn watch_for(
