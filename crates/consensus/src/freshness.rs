@@ -45,6 +45,8 @@ use crate::{
 /// What one proof may take. Longer than a round trip and a disk; short enough that
 /// one lost question leaves room for others within F.
 const PROOF_LIMIT: Duration = Duration::from_millis(300);
+/// How long whoever waits for a proof leaves it to the tick.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Proofs under way at once: those of one limit at the shortest tick, and some.
 const PROOFS_AT_ONCE: usize = 16;
 /// The shortest tick, whatever the settings say.
@@ -93,7 +95,7 @@ pub(crate) struct Prover {
     /// The latest moment as of which this node proved itself fresh.
     pub(crate) proved: watch::Sender<Option<BootTime>>,
     /// Somebody waits for a proof that begins now.
-    pub(crate) wanted: Notify,
+    pub(crate) wanted: Arc<Notify>,
     /// Why the last proof did not come about; none after one that did.
     pub(crate) trouble: Mutex<Option<String>>,
     /// The greatest read index that a leader ever named: there is at least so much to
@@ -326,19 +328,25 @@ impl Prover {
         next.await
     }
 
-    /// Waits for a proof that begins after this call, at the next tick or before.
+    /// Waits for a proof that begins after this call: at the next tick, or when that is
+    /// long, after [`PATIENCE`], shared with whoever else waits.
     pub(crate) fn next_proof(
         &self,
         within: Duration,
     ) -> impl Future<Output = Result<(), Unproved>> + Send + use<> {
         let called_at = self.clocks.boot();
-        let mut proved = self.proved.subscribe();
+        let (mut proved, wanted) = (self.proved.subscribe(), self.wanted.clone());
         async move {
-            let begun_after = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
-            match tokio::time::timeout(within, begun_after).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(_)) | Err(_) => Err(Unproved),
+            let patience = PATIENCE.min(within);
+            for left in [patience, within.saturating_sub(patience)] {
+                let begun_after = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
+                match tokio::time::timeout(left, begun_after).await {
+                    Ok(Ok(_)) => return Ok(()),
+                    Ok(Err(_)) => return Err(Unproved),
+                    Err(_) => wanted.notify_one(),
+                }
             }
+            Err(Unproved)
         }
     }
 }

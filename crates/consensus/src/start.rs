@@ -11,7 +11,7 @@ use chancery_revocation::View;
 use chancery_storage::{DataDirectory, LogStore as Log, StateStore};
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Semaphore, watch},
     task::JoinHandle,
 };
 
@@ -104,7 +104,7 @@ impl Consensus {
             compare_at: Mutex::new(None),
             default_tick: default_tick(options.timing),
             proved: watch::Sender::new(None),
-            wanted: Notify::new(),
+            wanted: Arc::default(),
             trouble: Mutex::new(None),
             heard: AtomicU64::new(0),
         });

@@ -392,7 +392,7 @@ fn read_error(error: RaftError<Types, ClientWriteError<Types>>) -> ChangeError {
                 "the membership cannot change now ({error}): ask again"
             ))
         }
-        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => ChangeError::Refused(
+        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => ChangeError::NotYet(
             "somebody else changed the membership meanwhile: look at it, then ask again".into(),
         ),
         error => ChangeError::Unknown(error.to_string()),

@@ -130,6 +130,11 @@ async fn a_tick_that_was_shortened_does_not_wait_for_the_long_one() {
     // A proof that begins after the change is the last before the long sleep.
     let long = set(600_000).await;
     assert!(next_after(long).await, "at once");
+    let waited = node.next_proof(PATIENCE).await;
+    assert!(
+        waited.is_ok(),
+        "who waits for one does not wait for a long tick"
+    );
     let short = set(50).await;
     assert!(next_after(short).await, "at once again");
     cluster.end().await;
