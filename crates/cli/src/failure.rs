@@ -211,7 +211,7 @@ fn unreached(last: &str) -> Failure {
     } else if says(&[
         "InvalidContentType",
         "NoApplicationProtocol",
-        "CertificateRequired",
+        "HandshakeFailure",
     ]) {
         (
             Kind::Usage,
