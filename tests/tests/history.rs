@@ -32,7 +32,9 @@ async fn settings_are_explained_refused_with_the_arithmetic_and_changed() {
     let cluster = Cluster::of(1).await;
     let path = cluster.path();
     let explain = as_root(&["settings", "explain", "--ttl-cap", "2h"]);
-    let rules = json(&path, &explain);
+    let explained = run(&path, &[&explain[..], &["--output", "json"]].concat());
+    assert_eq!(explained.status.code(), Some(3), "as `set` would be");
+    let rules: Value = serde_json::from_slice(&explained.stdout).unwrap();
     let broken: Vec<_> = rules
         .as_array()
         .unwrap()

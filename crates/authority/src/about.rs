@@ -9,6 +9,42 @@ use crate::command::Command;
 use crate::settings_change::SettingsChange;
 
 impl Command {
+    /// Every [`name`](Self::name).
+    pub const NAMES: [&str; 32] = [
+        "BIRTH",
+        "TICK",
+        "REGISTER_AGENT",
+        "UPDATE_AGENT",
+        "REMOVE_AGENT",
+        "SUSPEND",
+        "RESUME",
+        "REVOKE_HELD",
+        "REVOKE_TOKEN",
+        "ADD_OWNER",
+        "PUT_GRANT_SET",
+        "REMOVE_GRANT_SET",
+        "ADD_OPERATOR",
+        "ADD_SERVICE",
+        "REMOVE_OPERATOR",
+        "REMOVE_SERVICE",
+        "OPEN_EPOCH",
+        "OPEN_ISSUER",
+        "RETIRE_ISSUER",
+        "EXPIRE_ISSUER",
+        "REVOKE_ISSUER",
+        "REVOKE_EPOCH",
+        "REVOKE_NODE",
+        "ADMIT_NODE",
+        "RETIRE_NODE",
+        "READMIT_NODE",
+        "SEAT_NODE",
+        "REMOVE_NODE",
+        "EXPIRE_REGISTRATIONS",
+        "RAISE_FLOOR",
+        "SET_SETTINGS",
+        "COMPARE_STATE",
+    ];
+
     /// `UPPER_SNAKE`, stable.
     #[must_use]
     pub const fn name(&self) -> &'static str {

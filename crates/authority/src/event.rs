@@ -66,8 +66,9 @@ pub enum Answer {
     Issuers(Vec<IssuerNumber>),
     /// Of an update: whether what was held is dead.
     HeldKilled(bool),
-    /// Of a revocation of what was held: whether the subject can mint anew at
-    /// once. (What was held is dead either way.)
+    /// Of a revocation of what was held, and of a resumption: whether the subject
+    /// can mint anew at once, or something else that covers it is suspended. (What
+    /// was held is dead either way.)
     MayMintAnew(bool),
     /// How many registrations had ended and were dropped.
     Expired(u32),

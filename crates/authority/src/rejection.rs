@@ -127,7 +127,7 @@ macro_rules! reasons {
 reasons! {
     NotBorn "NOT_BORN" FailedPrecondition
         "the cluster has not been born"
-        "run `chancery init` first"
+        "found it first, with `chancery init` and `chancery join` on its first node"
     AlreadyBorn "ALREADY_BORN" FailedPrecondition
         "the cluster was born as lineage {}, and a log has one birth"
         "use it as it is, or begin another cluster in empty directories"
@@ -153,13 +153,13 @@ reasons! {
 
     ActorUnknown "ACTOR_UNKNOWN" PermissionDenied
         "{} is not registered (any more)"
-        "ask a keeper or a registrar to add it"
+        "ask a keeper to add an operator, with `chancery operator add`, or a registrar to add an agent or a service"
     ActorKeyNotTheirs "ACTOR_KEY_NOT_THEIRS" PermissionDenied
         "the key that was proved does not belong to {} (any more)"
         "use a registered key"
     ActorExpired "ACTOR_EXPIRED" PermissionDenied
         "the registration of {} has ended"
-        "ask for a new one"
+        "ask a keeper (operators) or a registrar (agents) for a new one"
     ActorSuspended "ACTOR_SUSPENDED" PermissionDenied
         "{} is suspended"
         "ask a responder to resume it"
@@ -184,10 +184,10 @@ reasons! {
 
     AgentExists "AGENT_EXISTS" AlreadyExists
         "agent {} is registered"
-        "update it, or choose another id"
+        "change it with `chancery agent update`, or choose another id"
     AgentUnknown "AGENT_UNKNOWN" NotFound
         "agent {} is not registered"
-        "register it first"
+        "check the id, `chancery agent list` shows those that are registered"
     OutsideTrustDomain "OUTSIDE_TRUST_DOMAIN" InvalidArgument
         "agent {} is not in the cluster's trust domain"
         "use an id that is"
@@ -223,10 +223,10 @@ reasons! {
         "use it, or choose another name"
     OwnerUnknown "OWNER_UNKNOWN" NotFound
         "owner {} is not known"
-        "add it first"
+        "check the name, `chancery owner list` shows them and `chancery owner add` adds one"
     GrantSetUnknown "GRANT_SET_UNKNOWN" NotFound
         "grant set {} is not known"
-        "put it first"
+        "check the name, `chancery grant-set list` shows them and `chancery grant-set put` makes one"
     GrantSetInUse "GRANT_SET_IN_USE" FailedPrecondition
         "registrations refer to grant set {}"
         "find them with `chancery agent list --grant-set NAME`, and update them to do without it"
@@ -236,19 +236,19 @@ reasons! {
         "remove it first, or choose another name"
     OperatorUnknown "OPERATOR_UNKNOWN" NotFound
         "operator {} is not known"
-        "look at the list of principals"
+        "check the name, `chancery operator list` shows them"
     RolesEmpty "ROLES_EMPTY" InvalidArgument
         "operator {} would have no role"
         "give it at least one"
     LastKeeper "LAST_KEEPER" FailedPrecondition
         "without {} no keeper would be left that does not expire"
-        "add another one first"
+        "add another keeper first, with `chancery operator add NAME --role keeper`"
     ServiceExists "SERVICE_EXISTS" AlreadyExists
         "service {} is there already"
         "remove it first, or choose another name"
     ServiceUnknown "SERVICE_UNKNOWN" NotFound
         "service {} is not known"
-        "look at the list of principals"
+        "check the name, `chancery service list` shows them"
     AudiencesCount "AUDIENCES_COUNT" InvalidArgument
         "a service has 1 to 64 audiences, not {}"
         "name 1 to 64"
@@ -261,7 +261,7 @@ reasons! {
 
     IssuerUnknown "ISSUER_UNKNOWN" NotFound
         "issuer {} was never opened or has expired, so nothing that it signed is accepted"
-        "nothing is left to do, unless the number is mistyped"
+        "check the number, `chancery epoch show` lists those that have not expired; of another nothing is left to do"
     IssuerStillOpen "ISSUER_STILL_OPEN" FailedPrecondition
         "issuer {} is open, and only a retired or revoked one expires"
         "retire it first"
@@ -270,7 +270,7 @@ reasons! {
         "let its own node retire it, or open another epoch first"
     EpochUnknown "EPOCH_UNKNOWN" NotFound
         "epoch {} was never opened"
-        "look at the list of issuers for their epochs"
+        "check the number, `chancery epoch show` lists the issuers with their epochs"
     EpochNotNewest "EPOCH_NOT_NEWEST" FailedPrecondition
         "epoch {} is not the newest"
         "open an issuer of the newest one"
@@ -303,7 +303,7 @@ reasons! {
         "restore into a new one"
     NodeUnknown "NODE_UNKNOWN" NotFound
         "node {} is not admitted"
-        "look at the list of nodes for its number"
+        "check the number, `chancery node list` shows them"
     NodeExists "NODE_EXISTS" AlreadyExists
         "a node named {} is there already"
         "choose another name"
@@ -315,25 +315,25 @@ reasons! {
         "remove one for good first, with `chancery node remove`"
     NodeBarred "NODE_BARRED" FailedPrecondition
         "node {} is barred"
-        "let a keeper readmit it with a new peer key"
+        "let a keeper readmit it with new keys, with `chancery node readmit`"
     NodeStands "NODE_STANDS" FailedPrecondition
         "node {} is neither barred nor being removed"
-        "look at the list of nodes for the one to readmit"
+        "check the number, `chancery node list` shows which are"
     PeerKeyUnchanged "PEER_KEY_UNCHANGED" FailedPrecondition
         "node {} has this peer key already, so what it signed before would count again"
-        "make a new peer key on the node, and readmit it with that"
+        "make new keys with `chancery node request` in a directory of their own, and readmit it with those"
     NodeRetiring "NODE_RETIRING" FailedPrecondition
         "node {} is being removed, so it opens no issuer"
-        "readmit it if it is to stay"
+        "readmit it with `chancery node readmit` if it is to stay"
     NodeRemoved "NODE_REMOVED" FailedPrecondition
         "node {} was removed for good, and its number is never given again"
-        "admit the machine anew, with keys of its own, under a new number"
+        "make a new node of its machine with `chancery node request`, in an empty directory and under a new name"
     NodeLeaving "NODE_LEAVING" FailedPrecondition
         "node {} is being removed or was revoked, so it takes no part in elections"
-        "readmit it with a new peer key if it is to stay, or choose another node"
+        "readmit it with new keys (`chancery node readmit`) if it is to stay, or choose another node"
     NodeNotLeaving "NODE_NOT_LEAVING" FailedPrecondition
         "node {} was neither retired nor revoked, so its removal has not begun"
-        "begin with that"
+        "begin it with `chancery node remove`"
     CheckOnlyVoter "CHECK_ONLY_VOTER" FailedPrecondition
         "node {} only checks, and such a node is always a learner"
         "promote another node, or admit this machine anew without check-only"
@@ -355,7 +355,7 @@ reasons! {
         "choose a revision that did"
     SettingsUnsound "SETTINGS_UNSOUND" InvalidArgument
         "the settings do not hold together ({})"
-        "change them so that they do"
+        "see with `chancery settings explain` and the same options which rules hold, and change them so that all do"
     ComparedAhead "COMPARED_AHEAD" InvalidArgument
         "revision {} is not past, so nobody has had a state there"
         "compare an earlier one"
@@ -399,7 +399,8 @@ mod tests {
         let rejection = Rejection::new(Reason::OwnerUnknown, "treasury");
         assert_eq!(
             rejection.to_string(),
-            "owner treasury is not known: add it first"
+            "owner treasury is not known: check the name, `chancery owner list` shows them and \
+             `chancery owner add` adds one"
         );
         assert_eq!(rejection.code(), "OWNER_UNKNOWN");
         assert_eq!(rejection.kind(), Kind::NotFound);

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use chancery_authority::{Actor, Command, Reason, Role, Roles, Seat, SettingsChange, permission};
 use chancery_credential::{EpochNumber, IssuerNumber, NodeNumber, Revision, Subject, TokenId};
 use support::{
@@ -128,6 +130,16 @@ fn is_about_permission(reason: Reason) -> bool {
         reason,
         Reason::RoleMissing | Reason::NotYourToken | Reason::NotYourNode | Reason::AlreadyBorn
     )
+}
+
+#[test]
+fn the_names_are_those_of_all_commands() {
+    let named: BTreeSet<_> = table(&world())
+        .iter()
+        .map(|(command, _)| command.name())
+        .collect();
+    let all: BTreeSet<_> = Command::NAMES.into_iter().collect();
+    assert_eq!(named, all);
 }
 
 #[test]

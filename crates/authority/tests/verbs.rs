@@ -196,6 +196,28 @@ fn removing_and_registering_again_does_not_undo_a_suspension() {
 }
 
 #[test]
+fn resume_says_whether_something_else_still_keeps_it_down() {
+    let mut held = Held::new();
+    for subject in [
+        agent("a"),
+        Subject::Owner(owner("alice")),
+        Subject::Everything,
+    ] {
+        held.world.must("rob", Command::Suspend(subject));
+    }
+    let mut resumed = |subject| held.world.must("rob", Command::Resume(subject));
+    assert_eq!(resumed(Subject::Everything), Answer::MayMintAnew(true));
+    assert_eq!(
+        resumed(agent("a")),
+        Answer::MayMintAnew(false),
+        "its owner is suspended"
+    );
+    let alice = Subject::Owner(owner("alice"));
+    assert_eq!(resumed(alice), Answer::MayMintAnew(true));
+    assert_eq!(held.minting(), ["VALID"; 3]);
+}
+
+#[test]
 fn revoke_issuer_epoch_and_node() {
     for command in [
         Command::RevokeIssuer(IssuerNumber(1)),

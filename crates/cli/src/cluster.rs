@@ -69,6 +69,11 @@ impl ClusterArgs {
         }
     }
 
+    /// The file of the cluster's root certificate.
+    pub fn root_file(&self) -> Result<PathBuf, Failure> {
+        Ok(self.effective()?.root)
+    }
+
     /// The nodes and the root, for another identity's profile; `None` when no
     /// cluster is named.
     pub fn try_profile(&self) -> Result<Option<Profile>, Failure> {
@@ -90,7 +95,8 @@ impl ClusterArgs {
             (None, None) => {
                 return Err(Failure::usage("no cluster is named").next(
                     "give --profile DIR (made by `chancery init`), set CHANCERY_PROFILE, or give \
-                     --endpoint, --root and --identity",
+                     --endpoint, --root and --identity; `chancery dev` makes a cluster to try, and \
+                     its profile",
                 ));
             }
         };

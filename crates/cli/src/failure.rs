@@ -139,21 +139,94 @@ impl From<chancery_client::Error> for Failure {
     fn from(error: chancery_client::Error) -> Self {
         use chancery_client::Error;
         match error {
-            Error::Refused(refusal) => Self {
-                kind: Kind::Refused,
-                reason: refusal.reason,
-                message: refusal.message,
-                next: refusal.remedy,
+            Error::Refused(refusal) => refused(refusal),
+            Error::Unavailable {
+                last,
+                refusal: Some(refusal),
+            } => Self {
+                kind: Kind::Outage,
+                message: format!(
+                    "no node could do it in time, and nothing was changed. Last: {last}"
+                ),
+                ..refused(*refusal)
             },
-            Error::Unavailable { last } | Error::Unknown { last } => Self::of(
-                Kind::Outage,
-                format_args!("no node could answer in time, and nothing was changed. Last: {last}"),
-            )
-            .next("check with `chancery node status` which nodes answer, then try again"),
+            Error::Unavailable { last, .. } | Error::Unknown { last } => unreached(&last),
             Error::Entropy(why) => Self::local(format_args!("this machine gave no entropy: {why}")),
             other => Self::of(Kind::Outage, other),
         }
     }
+}
+
+/// With how long to wait, where that helps.
+fn refused(refusal: chancery_client::Refusal) -> Failure {
+    let next = match refusal.retry_after {
+        Some(wait) if !wait.is_zero() => {
+            let wait = humantime::format_duration(wait);
+            format!("{}; wait {wait} first", refusal.remedy)
+        }
+        _ => refusal.remedy,
+    };
+    Failure {
+        kind: Kind::Refused,
+        message: if refusal.reason == "EXPIRY_PAST" {
+            with_instants(&refusal.message)
+        } else {
+            refusal.message
+        },
+        reason: refusal.reason,
+        next,
+    }
+}
+
+/// Seconds since the Unix epoch as people read them.
+fn with_instants(message: &str) -> String {
+    let seconds = |word: &str| {
+        let digits = word.trim_end_matches(',');
+        let instant = digits.parse().ok().and_then(crate::span::instant)?;
+        Some(word.replacen(digits, &instant, 1))
+    };
+    let words: Vec<_> = message
+        .split(' ')
+        .map(|word| seconds(word).unwrap_or_else(|| word.to_owned()))
+        .collect();
+    words.join(" ")
+}
+
+/// No node was talked to. What looks like an outage may be a mistake of this side,
+/// which waiting does not mend.
+fn unreached(last: &str) -> Failure {
+    let says = |words: &[&str]| words.iter().any(|word| last.contains(word));
+    let (kind, next) = if says(&["UnknownIssuer", "BadSignature"]) {
+        (
+            Kind::Local,
+            "the node's certificate was not made by the root that is trusted here (`root.pem` of \
+             the profile, or --root): is it a node of this cluster?",
+        )
+    } else if says(&["NotValidForName"]) {
+        (
+            Kind::Local,
+            "the node's certificate vouches for other names than the one it was called by: call it \
+             by one of those, or have `chancery node renew --san NAME` add this one",
+        )
+    } else if says(&[
+        "InvalidContentType",
+        "NoApplicationProtocol",
+        "HandshakeFailure",
+    ]) {
+        (
+            Kind::Usage,
+            "is that the port for clients (`api_listen` in the node's configuration), and not the \
+             one for other nodes, or for health?",
+        )
+    } else {
+        (
+            Kind::Outage,
+            "check with `chancery node status` which nodes answer, then try again",
+        )
+    };
+    let message =
+        format_args!("no node could answer in time, and nothing was changed. Last: {last}");
+    Failure::of(kind, message).next(next)
 }
 
 impl From<AdmissionError> for Failure {
@@ -205,5 +278,47 @@ mod tests {
             text.starts_with("chancery: refused: ") && text.ends_with("\n  next: ask for less")
         );
         assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn who_asks_too_often_is_told_how_long_to_wait() {
+        let refusal = chancery_client::Refusal {
+            code: tonic::Code::ResourceExhausted,
+            reason: "RATE_LIMITED".to_owned(),
+            message: "too many".to_owned(),
+            remedy: "ask less often".to_owned(),
+            retry_after: Some(std::time::Duration::from_millis(1_500)),
+        };
+        let told = refused(refusal).for_people();
+        assert!(told.contains("wait 1s 500ms first"), "{told}");
+    }
+
+    #[test]
+    fn a_node_that_answered_is_quoted_and_an_outage_is_one() {
+        let answered = chancery_client::Error::Unavailable {
+            last: "a:1: node 2 only checks".to_owned(),
+            refusal: Some(Box::new(chancery_client::Refusal {
+                code: tonic::Code::Unavailable,
+                reason: "CHECK_ONLY".to_owned(),
+                message: "node 2 only checks".to_owned(),
+                remedy: "ask another node".to_owned(),
+                retry_after: None,
+            })),
+        };
+        let told = Failure::from(answered);
+        assert_eq!((told.kind, &*told.reason), (Kind::Outage, "CHECK_ONLY"));
+        assert_eq!(told.next, "ask another node");
+        assert_eq!(unreached("a:1: connection refused").kind, Kind::Outage);
+        let elsewhere = unreached("a:1: invalid peer certificate: UnknownIssuer");
+        assert_eq!(elsewhere.kind, Kind::Local);
+    }
+
+    #[test]
+    fn an_instant_is_told_as_one() {
+        let message = "the registration would end at 60, which is past";
+        assert_eq!(
+            with_instants(message),
+            "the registration would end at 1970-01-01T00:01:00Z, which is past"
+        );
     }
 }

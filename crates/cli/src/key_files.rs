@@ -29,6 +29,25 @@ impl PublicKeyArgs {
     }
 }
 
+/// Other public keys for somebody who is known by some already.
+#[derive(Debug, Clone, Args)]
+pub struct OtherKeyArgs {
+    /// Public key or certificate, PEM, in place of all keys it has; repeat it for up to 8
+    #[arg(long = "public-key", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl OtherKeyArgs {
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// As of [`PublicKeyArgs::read`].
+    pub fn read(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        self.files.iter().map(|file| public_key(file)).collect()
+    }
+}
+
 fn public_key(file: &Path) -> Result<Vec<u8>, Failure> {
     spki_from_pem(&read(file)?).map_err(|why| {
         Failure::local(format_args!(

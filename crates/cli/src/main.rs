@@ -33,13 +33,16 @@ use clap::Parser;
 
 use crate::{
     command::Command,
-    failure::{EXIT_CODES, Failure},
+    failure::{EXIT_CODES, Failure, Kind},
     output::{Format, Output},
 };
 
 /// A replicated credential authority for AI agents and other machines
+///
+/// To try it, type `chancery dev ./cluster`: it runs a node on loopback and prints what to type next.
+/// Commands that call a cluster find it in a profile: `--profile DIR`, or CHANCERY_PROFILE.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "chancery", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Chancery {
     /// Answers for people [default], or for programs: then errors are JSON too, on standard error
     #[arg(
@@ -57,7 +60,10 @@ struct Chancery {
 }
 
 fn main() -> ExitCode {
-    let chancery = Chancery::parse();
+    let chancery = match Chancery::try_parse() {
+        Ok(chancery) => chancery,
+        Err(error) => return not_understood(&error),
+    };
     let output = Output::new(chancery.output);
     match run(&chancery.command, output) {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,6 +76,29 @@ fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// What clap says, in the form that was asked for. Help and version are no faults.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && asks_for_json(std::env::args().skip(1)) {
+        let text = error.render().to_string();
+        let failure = Failure::usage(text.trim_start_matches("error: ").trim_end())
+            .next("`chancery --help`, or `--help` behind a command, shows what there is");
+        eprintln!("{}", plain::plain_json(&failure.for_programs().to_string()));
+    } else {
+        // Where it cannot be printed, there is nobody to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()))
+}
+
+/// Of a command line that was not understood.
+fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
+    let words: Vec<String> = arguments.take_while(|word| word != "--").collect();
+    words.iter().any(|word| word == "--output=json")
+        || words
+            .windows(2)
+            .any(|pair| matches!(pair, [option, form] if option == "--output" && form == "json"))
 }
 
 /// One thread is enough here: a node makes the runtimes that it works on.
@@ -90,6 +119,14 @@ mod tests {
     #[test]
     fn the_command_line_fits_together() {
         Chancery::command().debug_assert();
+    }
+
+    #[test]
+    fn who_asked_for_json_is_told_faults_in_json() {
+        let asks = |line: &str| asks_for_json(line.split(' ').map(ToOwned::to_owned));
+        assert!(asks("tokens --output json") && asks("--output=json tokens"));
+        assert!(!asks("tokens --output table") && !asks("tokens -- --output json"));
+        assert!(!asks("--output"));
     }
 
     #[test]

@@ -94,6 +94,17 @@ impl Output {
         print(&cells.join("  "))
     }
 
+    /// Says on standard error what the answer does not: that it is not all. People
+    /// read a line, programs an object.
+    pub fn aside(self, text: &str) {
+        let line = if self.is_json() {
+            plain_json(&serde_json::json!({ "note": text }).to_string())
+        } else {
+            format!("({})", plain_lines(text))
+        };
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
     /// Says something to people that programs have no use for.
     pub fn note(self, text: &str) {
         if !self.is_json() {

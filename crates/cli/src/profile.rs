@@ -48,7 +48,8 @@ impl Profile {
     }
 
     fn read(file: &Path) -> Result<Self, Failure> {
-        Self::parse(&read(file)?).map_err(|error| {
+        let text = read(file).map_err(|error| elsewhere(file, error.into()))?;
+        Self::parse(&text).map_err(|error| {
             Failure::local(format_args!(
                 "`{}` is no client profile: {error}",
                 file.display()
@@ -104,6 +105,16 @@ impl Profile {
     }
 }
 
+/// `chancery dev DIR` makes the profile in `DIR/profile`, and DIR is what people give.
+fn elsewhere(file: &Path, failure: Failure) -> Failure {
+    let inside = file.with_file_name("profile");
+    if !file.exists() && inside.join(CLIENT_FILE).exists() {
+        return failure.next(format_args!("the profile is in `{}`", inside.display()));
+    }
+    failure
+        .next("give with --profile a directory that `chancery init` or `chancery agent key` made")
+}
+
 /// Writes an identity into a directory of its own: key (0600), certificate, and
 /// the public key, which is what a registrar gets.
 pub fn write_identity(directory: &Path, identity: &Identity) -> Result<(), Failure> {
@@ -123,6 +134,7 @@ pub fn write_identity(directory: &Path, identity: &Identity) -> Result<(), Failu
 
 /// Reads a private key, and the certificate beside it when there is one.
 pub fn read_identity(key: &Path) -> Result<Identity, Failure> {
+    must_be_no_certificate(key)?;
     let private = read_private(key)?;
     let beside = certificate_beside(key);
     let certificate = if beside.exists() {
@@ -134,6 +146,26 @@ pub fn read_identity(key: &Path) -> Result<Identity, Failure> {
         Failure::local(format_args!("`{}`: {error}", key.display()))
             .next("`chancery agent key DIR` makes a key with its certificate")
     })
+}
+
+/// The two lie side by side and are easily exchanged. Certificates are public, so
+/// that this one may be read by others is not what is wrong.
+fn must_be_no_certificate(key: &Path) -> Result<(), Failure> {
+    let is_one = key.extension().is_some_and(|ending| ending == "pem")
+        && read(key).is_ok_and(|text| {
+            text.contains("-----BEGIN CERTIFICATE-----") && !text.contains("PRIVATE KEY-----")
+        });
+    if !is_one {
+        return Ok(());
+    }
+    let failure = Failure::local(format_args!(
+        "`{}` is a certificate, and a private key is needed",
+        key.display()
+    ));
+    Err(failure.next(format_args!(
+        "give the key: `{}`, if it is where `chancery agent key` puts it",
+        key.with_extension("key").display()
+    )))
 }
 
 pub fn certificate_beside(key: &Path) -> PathBuf {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chancery_credential::TokenId;
 use clap::Args;
 use zeroize::Zeroizing;
 
@@ -23,6 +24,12 @@ pub struct TokenInput {
 }
 
 impl TokenInput {
+    /// Whether what stands in the place of the file is a token's id.
+    pub fn is_named_like_an_id(&self) -> bool {
+        let name = self.from.to_str();
+        name.is_some_and(|name| name.parse::<TokenId>().is_ok())
+    }
+
     /// Reads the token.
     pub fn read(&self) -> Result<Zeroizing<String>, Failure> {
         if looks_like_a_token(&self.from) {

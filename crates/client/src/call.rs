@@ -62,6 +62,7 @@ where
 #[derive(Default)]
 struct Tries {
     last: parking_lot::Mutex<Option<String>>,
+    refusal: parking_lot::Mutex<Option<Refusal>>,
     unknown: AtomicBool,
     in_flight: AtomicBool,
     begun: AtomicU32,
@@ -131,6 +132,11 @@ impl Tries {
 
     fn note(&self, address: &str, status: &Status, failure: Failure) {
         *self.last.lock() = Some(format!("{address}: {}", status.message()));
+        // Without a reason it is the transport that speaks.
+        let refusal = Refusal::of(status);
+        if !refusal.reason.is_empty() {
+            *self.refusal.lock() = Some(refusal);
+        }
         if failure == Failure::Unknown {
             self.unknown.store(true, Ordering::Relaxed);
         }
@@ -145,7 +151,8 @@ impl Tries {
         if self.unknown.load(Ordering::Relaxed) || self.in_flight.load(Ordering::Relaxed) {
             Error::Unknown { last }
         } else {
-            Error::Unavailable { last }
+            let refusal = self.refusal.lock().take().map(Box::new);
+            Error::Unavailable { last, refusal }
         }
     }
 }

@@ -75,6 +75,8 @@ pub enum Error {
     Unavailable {
         /// What the last node said, with its address.
         last: String,
+        /// What a node answered last, when one was reached.
+        refusal: Option<Box<Refusal>>,
     },
     /// It may have been done. Send it again with the same request id to know.
     #[error("whether it was done is not known; repeat it with the same request id. Last: {last}")]

@@ -32,12 +32,15 @@ impl Dev {
     async fn start(home: &Path, directory: Option<&str>) -> Self {
         let [api, peer, admin] = free_addresses();
         let mut command = Command::new(binary());
+        command.arg("dev").args(directory);
+        let made = directory.is_some_and(|directory| home.join(directory).exists());
+        if !made {
+            command
+                .args(["--api-port", &api.port().to_string()])
+                .args(["--peer-port", &peer.port().to_string()])
+                .args(["--admin-port", &admin.port().to_string()]);
+        }
         command
-            .arg("dev")
-            .args(directory)
-            .args(["--api-port", &api.port().to_string()])
-            .args(["--peer-port", &peer.port().to_string()])
-            .args(["--admin-port", &admin.port().to_string()])
             .current_dir(home)
             .env("TMPDIR", home)
             .env_remove("CHANCERY_PROFILE")
@@ -85,6 +88,15 @@ impl Drop for Dev {
     }
 }
 
+/// Runs `chancery dev`, which has to end by itself, and gives what it said.
+fn fails(home: &Path, code: i32, arguments: &[&str]) -> String {
+    let arguments = [&["dev"], arguments].concat();
+    let output = chancery_tests::chancery::run(home, &arguments);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    text
+}
+
 /// What somebody types into a terminal; it ends at the first failure.
 fn typed(home: &Path, script: &str, profile: Option<&str>) -> Output {
     let beside = binary().parent().unwrap().display().to_string();
@@ -121,6 +133,35 @@ async fn what_dev_prints_can_be_typed_and_it_goes_on_where_it_was() {
     let owners = String::from_utf8_lossy(&output.stdout);
     assert!(owners.contains("payments"), "{owners}{}", said(&output));
     assert_eq!(again.stop(), Some(0), "{}", again.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dev_makes_nothing_that_it_cannot_serve() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let [api, peer, admin] = free_addresses().map(|address| address.port().to_string());
+    let ports = |api, peer, admin| {
+        let mut ports = vec!["d", "--api-port", api, "--peer-port", peer];
+        ports.extend(["--admin-port", admin]);
+        ports
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let occupied = taken.local_addr().unwrap().port().to_string();
+    let told = fails(home, 1, &ports(&api, &peer, &occupied));
+    assert!(
+        told.contains("--admin-port") && told.contains(&occupied),
+        "{told}"
+    );
+    let told = fails(home, 2, &ports(&api, &api, &admin));
+    assert!(told.contains("each has to be another"), "{told}");
+    assert!(!home.join("d").exists(), "nothing was made");
+
+    let mut dev = Dev::start(home, Some("d")).await;
+    let told = fails(home, 2, &["d", "--api-port", &occupied]);
+    assert!(told.contains("d/node/node.toml"), "{told}");
+    let told = fails(home, 1, &["d"]);
+    assert!(told.contains("running already?"), "{told}");
+    assert_eq!(dev.stop(), Some(0), "{}", dev.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ mod dev;
 mod exit_codes;
 mod health;
 mod hostile_text;
+mod newcomer;
 mod private_files;
 mod reading;
 mod renewal;

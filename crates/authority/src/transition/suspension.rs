@@ -30,7 +30,7 @@ impl Transition<'_> {
         } else {
             self.check_subject(subject)?;
         }
-        Ok(Answer::Nothing)
+        Ok(Answer::MayMintAnew(self.may_mint(subject)))
     }
 
     pub(super) fn revoke_held(&mut self, subject: &Subject) -> Result<Answer, Rejection> {

@@ -45,7 +45,7 @@ impl Twin {
                 if !self.suspended.remove(subject) {
                     self.must_know(subject)?;
                 }
-                Ok(Answer::Nothing)
+                Ok(self.may_mint_anew(subject))
             }
             Command::RevokeHeld(subject) => self.revoke_held(subject),
             Command::RevokeToken { token, .. } => self.revoke_token(*token),
@@ -251,12 +251,16 @@ impl Twin {
     fn revoke_held(&mut self, subject: &Subject) -> Outcome {
         self.must_know(subject)?;
         self.kill(subject.clone());
+        Ok(self.may_mint_anew(subject))
+    }
+
+    fn may_mint_anew(&self, subject: &Subject) -> Answer {
         let kept_down = match subject {
             Subject::Agent(id) => self.is_kept_down(id),
             other => self.suspended.contains(other),
         };
         let everything = self.suspended.contains(&Subject::Everything);
-        Ok(Answer::MayMintAnew(!kept_down && !everything))
+        Answer::MayMintAnew(!kept_down && !everything)
     }
 
     fn revoke_token(&mut self, token: TokenId) -> Outcome {

@@ -218,5 +218,13 @@ async fn revoke(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
         jwks_refusals_at_most: revoked.jwks_refusals_at_most.map(|span| span.to_string()),
         committed: CommittedView::of(revoked.committed)?,
     };
-    output.record(&view, &REVOKE_COLUMNS)
+    output.record(&view, &REVOKE_COLUMNS)?;
+    if let Some(node) = args.which.node {
+        output.note(&format!(
+            "\nnext: node {node} is barred: it signs and votes no more. Take it back with new keys,\n  \
+             chancery node readmit {node} --request FILE ...\nor take it out for good,\n  \
+             chancery node remove {node} --compromised"
+        ));
+    }
+    Ok(())
 }

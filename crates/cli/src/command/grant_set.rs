@@ -36,6 +36,7 @@ pub struct PutArgs {
     /// What agents refer to it by: `--grant-set NAME`
     name: String,
     /// What its agents may mint: `AUDIENCE SCOPE... [ttl=SPAN] [bearer]`; repeat it.
+    /// `scope=WORD` is the scope WORD, whatever that looks like.
     /// These are then all its grants; without any, it grants nothing
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<Grant>,

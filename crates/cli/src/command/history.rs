@@ -25,9 +25,11 @@ const PAGE: u32 = 500;
 #[command(after_help = "Examples:
   chancery history --since 1h
   chancery history --about agent:spiffe://example.org/billing
+  chancery history --command SET_SETTINGS
   chancery history --via 2 --limit 0 --output json
 
-Needs the role auditor. The newest come first.
+Needs the role auditor. The newest come first. With --output json each has besides: the thumbprint
+of the key that was proved, the request id, all details, and of a refusal the words.
 
 Only what was decided stands here, and is the same on every node. A command that the leader could
 only reject never entered the log: look for `rejected before the log` in the leader's own log,
@@ -54,6 +56,9 @@ pub struct HistoryArgs {
     /// Not after: an instant, or a span ago
     #[arg(long, value_name = "WHEN")]
     until: Option<Moment>,
+    /// Only what stands before this revision: goes on where a list was cut
+    #[arg(long, value_name = "REVISION")]
+    before: Option<u64>,
     /// How many at most; 0: all
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
@@ -73,6 +78,8 @@ struct EntryView {
     command: String,
     about: Vec<String>,
     details: String,
+    /// For people: without keys and grants, which are long.
+    brief: String,
     outcome: String,
     message: String,
     reason: String,
@@ -80,13 +87,14 @@ struct EntryView {
     decided_at: u64,
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("revision", "/revision"),
     ("time", "/time"),
     ("actor", "/actor"),
     ("via", "/via"),
     ("command", "/command"),
     ("about", "/about"),
+    ("details", "/brief"),
     ("outcome", "/outcome"),
     ("reason", "/reason"),
 ];
@@ -102,6 +110,7 @@ impl EntryView {
             via: entry.via,
             command: entry.command,
             about: entry.about,
+            brief: brief(&entry.details),
             details: entry.details,
             outcome: if entry.done {
                 "done".to_owned()
@@ -119,7 +128,8 @@ impl EntryView {
 pub async fn run(args: &HistoryArgs, output: Output) -> Result<(), Failure> {
     let client = args.cluster.client()?;
     let mut request = args.request(SystemTime::now());
-    let mut views = Vec::new();
+    let mut views: Vec<EntryView> = Vec::new();
+    let mut cut = false;
     loop {
         let page: v1::ListHistoryResponse = client
             .call(Idempotence::Repeatable, |channel| {
@@ -129,15 +139,35 @@ pub async fn run(args: &HistoryArgs, output: Output) -> Result<(), Failure> {
             .await?;
         views.extend(page.entries.into_iter().map(EntryView::of));
         let enough = args.limit != 0 && views.len() >= args.limit;
-        if enough || page.next_page_token.is_empty() {
+        if page.next_page_token.is_empty() || enough {
+            cut |= !page.next_page_token.is_empty();
             break;
         }
         request.page_token = page.next_page_token;
     }
     if args.limit != 0 {
+        cut |= views.len() > args.limit;
         views.truncate(args.limit);
     }
-    output.list(&views, &COLUMNS)
+    output.list(&views, &COLUMNS)?;
+    match views.last() {
+        Some(last) if cut => output.aside(&format!(
+            "the newest {} are shown, and there may be more: the same command goes on with `--before {}`, \
+             or shows all with `--limit 0`",
+            views.len(),
+            last.revision
+        )),
+        None => output.note("nothing matches; what is older than the nodes keep is gone"),
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+/// What has no thumbprint in it and is not long.
+fn brief(details: &str) -> String {
+    let is_long = |word: &&str| word.starts_with("key=") || word.starts_with("grant=");
+    let words: Vec<_> = details.split(' ').filter(|word| !is_long(word)).collect();
+    words.join(" ")
 }
 
 impl HistoryArgs {
@@ -156,7 +186,10 @@ impl HistoryArgs {
             since_ms: moment(self.since),
             until_ms: moment(self.until),
             page_size: page,
-            page_token: String::new(),
+            page_token: self
+                .before
+                .map(|before| before.to_string())
+                .unwrap_or_default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use chancery_server::admission::{Admission, Installed, NodeKeys};
+use chancery_server::admission::{Admission, AdmissionError, Installed, NodeKeys};
 use clap::Args;
 use serde::Serialize;
 
@@ -71,6 +71,18 @@ pub fn run(args: &JoinArgs, output: Output) -> Result<(), Failure> {
 pub fn join(args: &JoinArgs, now: SystemTime) -> Result<(Admission, Installed), Failure> {
     let keys = NodeKeys::load(&args.dir)?;
     let admission = Admission::read(&args.admission)?;
-    let installed = admission.install(&args.dir, &keys, now)?;
+    let installed = admission.install(&args.dir, &keys, now).map_err(|error| {
+        let lacks_its_data =
+            admission.readmitted && matches!(error, AdmissionError::DataGone { .. });
+        let failure = Failure::from(error);
+        if lacks_its_data {
+            return failure.next(format_args!(
+                "stop the old process, move the `data` directory of the node's former directory to \
+                 `{}`, and type the same again",
+                args.dir.join("data").display()
+            ));
+        }
+        failure
+    })?;
     Ok((admission, installed))
 }

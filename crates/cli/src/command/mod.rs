@@ -36,6 +36,10 @@ pub enum Command {
     /// On a node: install the admission file that the operator made
     Join(join::JoinArgs),
     /// On a node: run it
+    ///
+    /// Its `admin_listen`, on loopback, answers over plain HTTP: `/livez` (the process runs),
+    /// `/readyz` (it serves: fresh, with a settled key, not draining; else 503 and why) and `/metrics`
+    /// (Prometheus).
     Serve(serve::ServeArgs),
 
     /// Nodes: request, add, renew, promote, demote, transfer, remove, replace, readmit, status, list

@@ -1,12 +1,13 @@
 //! `chancery serve`, on the node: runs it until it is told to stop.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
-use chancery_server::{Config, ServeError};
+use chancery_server::{Config, ConfigError, ServeError};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::node::request::CONFIG_FILE;
 use crate::{
     failure::{Failure, Kind},
     plain_log::PlainLog,
@@ -86,8 +87,43 @@ pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Reads a node's configuration.
 pub fn load(config: &std::path::Path) -> Result<Config, Failure> {
     Config::from_file(config).map_err(|error| {
-        Failure::usage(error).next("`chancery node request` writes a configuration to begin with")
+        let next = match &error {
+            ConfigError::Read { .. } if config.is_dir() => {
+                format!(
+                    "it is a directory: give `{}`",
+                    config.join(CONFIG_FILE).display()
+                )
+            }
+            ConfigError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                "run it as the user whom the node's files belong to, or let that user read it"
+                    .to_owned()
+            }
+            ConfigError::Read { .. } | ConfigError::Parse { .. } => {
+                "`chancery node request` writes a configuration to begin with".to_owned()
+            }
+            _ => format!("mend `{}`", config.display()),
+        };
+        Failure::usage(error).next(next)
     })
+}
+
+/// What to do about an address that cannot be had.
+fn listening(key: &str, why: ErrorKind) -> String {
+    match why {
+        ErrorKind::AddrInUse => format!(
+            "is this node running already? If not, another process has the address: choose another \
+             for `{key}` in the node's configuration"
+        ),
+        ErrorKind::AddrNotAvailable => format!(
+            "no interface of this machine has that address: mend `{key}` in the node's \
+             configuration; `[::]` is all of them"
+        ),
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 are given with a privilege only (CAP_NET_BIND_SERVICE): give it, or \
+             choose another for `{key}` in the node's configuration"
+        ),
+        _ => format!("mend `{key}` in the node's configuration"),
+    }
 }
 
 /// Runs a node until SIGTERM or SIGINT, and then until it is drained.
@@ -111,6 +147,12 @@ fn failure(error: ServeError) -> Failure {
     let is_final = error.is_final();
     let mut failure = match error {
         ServeError::Admission(error) => error.into(),
+        ServeError::Listen {
+            key, ref source, ..
+        } => {
+            let next = listening(key, source.kind());
+            Failure::local(error).next(next)
+        }
         error => Failure::local(error),
     };
     if is_final && failure.kind == Kind::Local {

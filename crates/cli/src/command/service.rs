@@ -22,6 +22,10 @@ pub enum ServiceCommand {
     /// Make a service's key, where the service is
     Key(KeyArgs),
     /// Let a service verify tokens for its audiences
+    ///
+    /// It may then ask any node (`chancery token verify`), follow what is in force (`chancery watch`),
+    /// or poll it over HTTPS: `curl --cacert root.pem --cert identity.pem --key identity.key
+    /// https://HOST:PORT/v1/revocations`, with the files that `chancery service key` made.
     Add(AddArgs),
     /// List the services
     List(ListArgs),
@@ -100,7 +104,13 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
             committed,
         },
         &COMMITTED,
-    )
+    )?;
+    output.note(
+        "\nnext: with the key's profile it may ask (`chancery token verify`), follow (`chancery watch`), \
+         or poll\nover HTTPS:\n  curl --cacert root.pem --cert identity.pem --key identity.key \
+         https://HOST:PORT/v1/revocations",
+    );
+    Ok(())
 }
 
 async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use chancery_client::{
-    Idempotence,
+    Client, Idempotence,
     v1::{self, settings_service_client::SettingsServiceClient},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     cluster::ClusterArgs,
@@ -25,8 +26,22 @@ pub enum SettingsCommand {
     Show(ShowArgs),
     /// Show the rules that the settings are held against, with their arithmetic; with changes,
     /// as if they were made
+    ///
+    /// The words in them: rho is how fast or slow a clock may run, 10 %, and kappa = (1 + rho) / (1 -
+    /// rho) = 1.223 what two such clocks may make of one span. F is --freshness; W = F * kappa, after
+    /// which no node answers from an older state. V is how old a verifier lets its view become. The
+    /// lead is how long a new key waits before it signs, so that no cache misses it. With a change
+    /// that would break a rule the exit code is 3, as that of `set` would be.
     Explain(ExplainArgs),
     /// Change what is given, and leave the rest; refused with the arithmetic when a rule breaks
+    ///
+    /// Keys that rotate every ten seconds, for example, need short-lived tokens and caches:
+    ///
+    ///   chancery settings set --epoch 10s --ttl 10s --ttl-cap 30s --jwks-max-age 1s
+    ///       --v-max 3s --v-default 3s
+    ///
+    /// `chancery settings explain` with the same options says beforehand which rules would hold.
+    #[command(verbatim_doc_comment)]
     Set(SetArgs),
 }
 
@@ -203,12 +218,15 @@ const COLUMNS: [Column; 20] = [
 #[derive(Serialize)]
 struct RuleView {
     setting: String,
+    /// Under which it is set; `None` for what is fixed.
+    option: Option<&'static str>,
     holds: bool,
     arithmetic: String,
 }
 
-const RULE_COLUMNS: [Column; 3] = [
+const RULE_COLUMNS: [Column; 4] = [
     ("setting", "/setting"),
+    ("option", "/option"),
     ("holds", "/holds"),
     ("arithmetic", "/arithmetic"),
 ];
@@ -269,19 +287,19 @@ impl SettingsCommand {
 }
 
 async fn show(args: &ShowArgs, output: Output) -> Result<(), Failure> {
-    let request = v1::GetSettingsRequest {
-        min_revision: args.read.min_revision(),
-    };
-    let found: v1::GetSettingsResponse = args
-        .cluster
-        .client()?
+    let view = present(&args.cluster.client()?, args.read.min_revision()).await?;
+    output.record(&view, &COLUMNS)
+}
+
+async fn present(client: &Client, min_revision: String) -> Result<SettingsView, Failure> {
+    let request = v1::GetSettingsRequest { min_revision };
+    let found: v1::GetSettingsResponse = client
         .call(Idempotence::Repeatable, |channel| {
             let request = request.clone();
             async move { SettingsServiceClient::new(channel).get(request).await }
         })
         .await?;
-    let view = SettingsView::of(found.settings, found.spans, None)?;
-    output.record(&view, &COLUMNS)
+    SettingsView::of(found.settings, found.spans, None)
 }
 
 async fn explain(args: &ExplainArgs, output: Output) -> Result<(), Failure> {
@@ -289,6 +307,7 @@ async fn explain(args: &ExplainArgs, output: Output) -> Result<(), Failure> {
         min_revision: args.read.min_revision(),
         change: Some(args.change.change()?),
     };
+    let changes = request.change != Some(v1::SettingsChange::default());
     let explained: v1::ExplainSettingsResponse = args
         .cluster
         .client()?
@@ -297,27 +316,147 @@ async fn explain(args: &ExplainArgs, output: Output) -> Result<(), Failure> {
             async move { SettingsServiceClient::new(channel).explain(request).await }
         })
         .await?;
-    let rules = explained.rules.into_iter().map(|rule| RuleView {
-        setting: rule.setting,
-        holds: rule.holds,
-        arithmetic: rule.arithmetic,
-    });
-    output.list(&rules.collect::<Vec<_>>(), &RULE_COLUMNS)
+    let rules: Vec<_> = explained.rules.into_iter().map(RuleView::from).collect();
+    output.list(&rules, &RULE_COLUMNS)?;
+    let broken: Vec<_> = rules
+        .iter()
+        .filter(|rule| !rule.holds)
+        .map(|rule| format!("{} {}", rule.setting, rule.arithmetic))
+        .collect();
+    if broken.is_empty() || !changes {
+        return Ok(());
+    }
+    let message = format!("the change would be refused: {}", broken.join("; "));
+    let options = options_in(&message);
+    Err(Failure::refused(message).next(format_args!(
+        "change more, so that all rules hold: {options}"
+    )))
+}
+
+impl From<v1::Rule> for RuleView {
+    fn from(rule: v1::Rule) -> Self {
+        Self {
+            option: option_of(&rule.setting),
+            setting: rule.setting,
+            holds: rule.holds,
+            arithmetic: rule.arithmetic,
+        }
+    }
+}
+
+/// The options under which settings are set, by the names that the rules give them.
+const OPTIONS: [(&str, &str); 14] = [
+    ("issuer_url", "--issuer-url"),
+    ("ttl_default_s", "--ttl"),
+    ("ttl_cap_s", "--ttl-cap"),
+    ("leeway_s", "--leeway"),
+    ("jwks_max_age_s", "--jwks-max-age"),
+    ("epoch_s", "--epoch"),
+    ("freshness_ms", "--freshness"),
+    ("tick_ms", "--tick"),
+    ("heartbeat_ms", "--heartbeat"),
+    ("election_min_ms", "--election-min"),
+    ("election_max_ms", "--election-max"),
+    ("v_default_ms", "--v-default"),
+    ("v_max_ms", "--v-max"),
+    ("records_when_behind", "--records-when-behind"),
+];
+
+fn option_of(setting: &str) -> Option<&'static str> {
+    let (_, option) = OPTIONS.iter().find(|(name, _)| *name == setting)?;
+    Some(option)
+}
+
+/// Of each setting that a text names, the option.
+fn options_in(text: &str) -> String {
+    let is_of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words: Vec<_> = text.split(|letter: char| !is_of_a_name(letter)).collect();
+    let named = OPTIONS.iter().filter(|(name, _)| words.contains(name));
+    let told: Vec<_> = named
+        .map(|(name, option)| format!("{name} is {option}"))
+        .collect();
+    told.join(", ")
+}
+
+/// A refusal speaks of settings, and the command line of options.
+fn with_options(failure: Failure) -> Failure {
+    if failure.reason != "SETTINGS_UNSOUND" {
+        return failure;
+    }
+    let next = format!("{}; {}", failure.next, options_in(&failure.message));
+    failure.next(next)
 }
 
 async fn set(args: &SetArgs, output: Output) -> Result<(), Failure> {
+    let change = args.change.change()?;
+    if change == v1::SettingsChange::default() {
+        return Err(Failure::usage("no setting is given").next(
+            "give one, such as --ttl 2m; `chancery settings show` shows what they are, and \
+             `chancery settings set --help` what there is",
+        ));
+    }
+    let client = args.cluster.client()?;
+    let former = present(&client, String::new()).await?;
     let order = args.order.order()?;
     let request = v1::SetSettingsRequest {
         meta: order.meta(),
-        change: Some(args.change.change()?),
+        change: Some(change),
     };
     let changed: v1::SetSettingsResponse = order
-        .send(&args.cluster.client()?, |channel| {
+        .send(&client, |channel| {
             let request = request.clone();
             async move { SettingsServiceClient::new(channel).set(request).await }
         })
-        .await?;
+        .await
+        .map_err(with_options)?;
     let committed = CommittedView::of(changed.committed)?;
     let view = SettingsView::of(changed.settings, changed.spans, Some(committed))?;
-    output.record(&view, &COLUMNS)
+    if output.is_json() {
+        return output.record(&view, &COLUMNS);
+    }
+    output.record(&differences(&former, &view)?, &COLUMNS)
+}
+
+/// What became another, as it was and as it is; and where that stands.
+fn differences(former: &SettingsView, view: &SettingsView) -> Result<Value, Failure> {
+    let before = serde_json::to_value(former).map_err(Failure::local)?;
+    let mut after = serde_json::to_value(view).map_err(Failure::local)?;
+    if let Value::Object(members) = &mut after {
+        members.retain(|name, value| name == "committed" || before.get(name) != Some(value));
+        for (name, value) in members {
+            if let (Some(Value::String(was)), Value::String(is)) = (before.get(name), &*value) {
+                *value = Value::String(format!("{was} -> {is}"));
+            }
+        }
+    }
+    Ok(after)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_of_a_rule_are_told() {
+        let text = "ttl_default_s is 300, and must be at most ttl_cap_s = 60";
+        assert_eq!(
+            options_in(text),
+            "ttl_default_s is --ttl, ttl_cap_s is --ttl-cap"
+        );
+        assert_eq!(options_in("my_ttl_cap_s is 3"), "");
+    }
+
+    #[test]
+    fn every_option_of_a_rule_is_one_of_the_command_line() {
+        let command = <ChangeArgs as Args>::augment_args(clap::Command::new("set"));
+        let known: Vec<_> = command
+            .get_arguments()
+            .filter_map(|argument| argument.get_long())
+            .collect();
+        assert_eq!(known.len(), OPTIONS.len());
+        for (_, option) in OPTIONS {
+            assert!(known.contains(&option.trim_start_matches("--")), "{option}");
+        }
+    }
 }

@@ -71,7 +71,20 @@ pub async fn resume(args: &VerbArgs, output: Output) -> Result<(), Failure> {
             async move { AgentServiceClient::new(channel).resume(request).await }
         })
         .await?;
-    show(args, "stays dead", true, answer.committed, output)
+    show(
+        args,
+        "stays dead",
+        answer.may_mint_anew,
+        answer.committed,
+        output,
+    )?;
+    if !answer.may_mint_anew {
+        output.note(
+            "\nnext: something else that covers it is suspended: `chancery agent get ID` shows what, \
+             under `kept down by`.",
+        );
+    }
+    Ok(())
 }
 
 pub async fn revoke_held(args: &VerbArgs, output: Output) -> Result<(), Failure> {

@@ -60,6 +60,7 @@ pub async fn run(args: &WatchArgs, output: Output) -> Result<(), Failure> {
         .map(|span| span.milliseconds("--max-age"))
         .transpose()?;
     let client = args.cluster.client()?;
+    output.note("REVISION  CHANGE  WHAT  (until Ctrl-C)");
     let mut watching = Watching {
         changes_only: args.changes_only,
         since: String::new(),
@@ -153,6 +154,10 @@ fn ended(status: &Status) -> Failure {
 
 fn show(revision: u64, changes: Vec<v1::ViewChange>, output: Output) -> Result<(), Failure> {
     for change in changes {
+        // Log time moves each second, and says nothing to people.
+        if !output.is_json() && matches!(change.change, Some(Change::Time(_))) {
+            continue;
+        }
         let Some((change, what)) = change.change.map(said) else {
             continue;
         };

@@ -46,7 +46,7 @@ impl AgentService for Agents {
                 Code::NotFound,
                 "AGENT_UNKNOWN",
                 format!("agent `{id}` is not registered"),
-                "check the id; `agent list` shows what is registered",
+                "check the id, `chancery agent list` shows those that are registered",
             )
         })?;
         Ok(Response::new(v1::GetResponse {
@@ -139,6 +139,7 @@ impl AgentService for Agents {
             .await?;
         Ok(Response::new(v1::ResumeResponse {
             committed: Some(self.0.committed(done.revision)),
+            may_mint_anew: matches!(done.answer, Answer::MayMintAnew(true)),
         }))
     }
 
@@ -168,8 +169,16 @@ struct Page {
 
 impl Agents {
     fn present(&self, id: &SpiffeId) -> Option<v1::Agent> {
-        let entry = self.0.consensus.directory().agent(id)?;
-        Some(agent_messages::agent(&entry.record, entry.suspended))
+        let directory = self.0.consensus.directory();
+        let entry = directory.agent(id)?;
+        let is_suspended = |subject: &Subject| match subject {
+            Subject::Agent(_) => entry.suspended,
+            Subject::Owner(name) => directory.owner(name).is_some_and(|owner| owner.suspended),
+            Subject::GrantSet(name) => directory.grant_set(name).is_some_and(|set| set.suspended),
+            Subject::Everything => directory.everything_suspended(),
+        };
+        let suspensions = agent_messages::suspensions(&entry.record, is_suspended);
+        Some(agent_messages::agent(&entry.record, &suspensions))
     }
 
     /// Agents in the order of their ids. A page looks at a bounded number of
@@ -192,8 +201,10 @@ impl Agents {
                 }
                 page.next = record.id.to_string();
                 if wanted(record) {
-                    let suspended = state.is_suspended(&Subject::Agent(record.id.clone()));
-                    page.agents.push(agent_messages::agent(record, suspended));
+                    let suspensions =
+                        agent_messages::suspensions(record, |subject| state.is_suspended(subject));
+                    page.agents
+                        .push(agent_messages::agent(record, &suspensions));
                 }
             }
             page.next.clear();

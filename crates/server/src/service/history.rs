@@ -7,7 +7,7 @@ use chancery_credential::{NodeNumber, Revision};
 use chancery_wire::v1::{self, history_service_server::HistoryService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, parse};
+use super::{Desk, history_filter, parse};
 use crate::caller::refuse;
 
 /// The service over a node's desk.
@@ -56,6 +56,7 @@ fn query(message: &v1::ListHistoryRequest) -> Result<HistoryQuery, Status> {
             Some(Revision(revision))
         }
     };
+    history_filter::check(message)?;
     Ok(HistoryQuery {
         actor: given(&message.actor),
         about: given(&message.about),

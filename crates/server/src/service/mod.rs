@@ -24,6 +24,7 @@ mod facts;
 pub(crate) mod fuzz_targets;
 mod grant_sets;
 mod history;
+mod history_filter;
 mod keys;
 mod membership;
 mod parse;

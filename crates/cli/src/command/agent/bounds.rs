@@ -6,17 +6,20 @@ use chancery_client::v1;
 use clap::Args;
 
 use super::grant::Grant;
-use crate::{failure::Failure, key_files::PublicKeyArgs, span::Expiry};
+use crate::{
+    failure::Failure,
+    key_files::{OtherKeyArgs, PublicKeyArgs},
+    span::Expiry,
+};
 
 /// The bounds of a registration.
 #[derive(Debug, Args)]
 pub struct BoundsArgs {
-    #[command(flatten)]
-    keys: PublicKeyArgs,
     /// Accountable owner; repeat it for up to 8
     #[arg(long = "owner", value_name = "NAME")]
     owners: Vec<String>,
-    /// What it may mint: `AUDIENCE SCOPE... [ttl=SPAN] [bearer]`; repeat it
+    /// What it may mint: `AUDIENCE SCOPE... [ttl=SPAN] [bearer]`; repeat it. `scope=WORD` is the
+    /// scope WORD, whatever that looks like
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<Grant>,
     /// Grant set that it mints under, `chancery grant-set put` makes one; repeat it
@@ -33,27 +36,70 @@ pub struct BoundsArgs {
     description: Option<String>,
 }
 
+/// What `agent update` takes away, or puts in place of what was there.
+#[derive(Debug, Args)]
+pub struct OtherArgs {
+    #[command(flatten)]
+    keys: OtherKeyArgs,
+    /// It has no grants of its own any more
+    #[arg(long, conflicts_with = "grants")]
+    no_grants: bool,
+    /// It mints under no grant set any more
+    #[arg(long, conflicts_with = "grant_sets")]
+    no_grant_sets: bool,
+}
+
 impl BoundsArgs {
     /// A whole registration.
-    pub fn spec(&self, id: &str, now: SystemTime) -> Result<v1::AgentSpec, Failure> {
+    pub fn spec(
+        &self,
+        id: &str,
+        keys: &PublicKeyArgs,
+        now: SystemTime,
+    ) -> Result<v1::AgentSpec, Failure> {
         if self.owners.is_empty() {
             return Err(Failure::usage("an agent needs an accountable owner")
                 .next("give --owner NAME; `chancery owner add NAME` registers one"));
         }
-        self.over(
-            v1::AgentSpec {
-                id: id.to_owned(),
-                ..v1::AgentSpec::default()
-            },
-            now,
-        )
+        let mut spec = v1::AgentSpec {
+            id: id.to_owned(),
+            public_keys: keys.read()?,
+            ..v1::AgentSpec::default()
+        };
+        self.put(&mut spec, now);
+        Ok(spec)
     }
 
-    /// A registration with what was given in place of what it had. Its keys are
-    /// always those that were given: the registry keeps their thumbprints only.
-    pub fn over(&self, former: v1::AgentSpec, now: SystemTime) -> Result<v1::AgentSpec, Failure> {
-        let mut spec = former;
-        spec.public_keys = self.keys.read()?;
+    /// A registration with what was given in place of what it had. What was not
+    /// given stays.
+    pub fn over(
+        &self,
+        former: v1::AgentSpec,
+        other: &OtherArgs,
+        now: SystemTime,
+    ) -> Result<v1::AgentSpec, Failure> {
+        let mut spec = former.clone();
+        if !other.keys.is_empty() {
+            spec.public_keys = other.keys.read()?;
+            spec.key_thumbprints.clear();
+        }
+        if other.no_grants {
+            spec.grants.clear();
+        }
+        if other.no_grant_sets {
+            spec.grant_sets.clear();
+        }
+        self.put(&mut spec, now);
+        if spec == former {
+            return Err(
+                Failure::usage(format_args!("this is what agent {} has already", spec.id))
+                    .next("give what is to be another; `chancery agent update --help` lists it"),
+            );
+        }
+        Ok(spec)
+    }
+
+    fn put(&self, spec: &mut v1::AgentSpec, now: SystemTime) {
         if !self.owners.is_empty() {
             spec.owners.clone_from(&self.owners);
         }
@@ -72,7 +118,6 @@ impl BoundsArgs {
         if let Some(description) = &self.description {
             spec.description.clone_from(description);
         }
-        Ok(spec)
     }
 }
 

@@ -6,10 +6,15 @@ use chancery_client::v1::{self, agent_service_client::AgentServiceClient};
 use clap::Args;
 use serde::Serialize;
 
-use super::{bounds::BoundsArgs, read, view::AgentView};
+use super::{
+    bounds::{BoundsArgs, OtherArgs},
+    read,
+    view::AgentView,
+};
 use crate::{
     cluster::ClusterArgs,
     failure::Failure,
+    key_files::PublicKeyArgs,
     order::{COMMITTED, CommittedView, GraveOrderArgs, OrderArgs},
     output::{Column, Output},
 };
@@ -19,6 +24,8 @@ use crate::{
 pub struct RegisterArgs {
     /// Its SPIFFE ID, in the cluster's trust domain
     id: String,
+    #[command(flatten)]
+    keys: PublicKeyArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
     #[command(flatten)]
@@ -35,6 +42,8 @@ pub struct UpdateArgs {
     /// Keep what it holds although something is taken away
     #[arg(long)]
     keep_held: bool,
+    #[command(flatten)]
+    other: OtherArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
     #[command(flatten)]
@@ -62,10 +71,14 @@ struct ChangeView {
     committed: CommittedView,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 11] = [
     ("id", "/agent/id"),
     ("owners", "/agent/owners"),
+    ("kept down by", "/agent/kept_down_by"),
     ("grants", "/agent/grants"),
+    ("grant sets", "/agent/grant_sets"),
+    ("mints a second", "/agent/rate_limit"),
+    ("expires", "/agent/expires_at"),
     ("keys", "/agent/key_thumbprints"),
     ("held killed", "/held_killed"),
     ("state", "/committed/state"),
@@ -76,7 +89,7 @@ pub async fn register(args: &RegisterArgs, output: Output) -> Result<(), Failure
     let order = args.order.order()?;
     let request = v1::RegisterRequest {
         meta: order.meta(),
-        agent: Some(args.bounds.spec(&args.id, SystemTime::now())?),
+        agent: Some(args.bounds.spec(&args.id, &args.keys, SystemTime::now())?),
     };
     let registered: v1::RegisterResponse = order
         .send(&args.cluster.client()?, |channel| {
@@ -103,7 +116,7 @@ pub async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
     let order = args.order.order()?;
     let request = v1::UpdateRequest {
         meta: order.meta(),
-        agent: Some(args.bounds.over(spec, SystemTime::now())?),
+        agent: Some(args.bounds.over(spec, &args.other, SystemTime::now())?),
         keep_held: args.keep_held,
     };
     let updated: v1::UpdateResponse = order

@@ -27,7 +27,12 @@ pub enum AgentCommand {
     Get(read::GetArgs),
     /// List agents
     List(read::ListArgs),
-    /// Replace an agent's bounds; taking anything away kills what it holds
+    /// Change an agent's bounds; taking anything away kills what it holds
+    ///
+    /// What is not given stays. What is given stands in place of all that was there: --grant of all
+    /// its own grants, --owner of all owners, --public-key of all keys. Two operators who do this
+    /// to one agent at the same moment do not see each other, and the later one's registration
+    /// stands: look at it with `chancery agent get`.
     Update(change::UpdateArgs),
     /// End a registration for good, with all that it holds
     Remove(change::RemoveArgs),

@@ -95,7 +95,12 @@ pub async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {
     views.truncate(args.limit);
     output.list(&views, &LIST_COLUMNS)?;
     if more {
-        output.note(&format!("(the first {}; --limit shows more)", args.limit));
+        output.aside(&format!(
+            "the first {} are shown; --limit shows more",
+            args.limit
+        ));
+    } else if views.is_empty() && !(args.owner.is_empty() && args.grant_set.is_empty()) {
+        output.note("nothing matches");
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ const COLUMNS: [Column; 9] = [
 ];
 
 pub async fn run(args: &AddArgs, output: Output) -> Result<(), Failure> {
-    let draft = args.admission.draft()?;
+    let draft = args.admission.draft(&args.cluster)?;
     draft.must_be_its_own()?;
     let client = args.cluster.client()?;
     let order = args.order.order()?;

@@ -9,11 +9,14 @@ use std::{
 
 use chancery_client::{Client, v1};
 use chancery_credential::{Lineage, NodeNumber, PeerPublicKey};
-use chancery_server::admission::{Admission, AdmittedPeer, NodeRequest, Root, SubjectName};
+use chancery_server::admission::{
+    Admission, AdmissionError, AdmittedPeer, NodeRequest, ROOT_CERTIFICATE_FILE, Root, SubjectName,
+    read, spki_from_pem,
+};
 use clap::Args;
 
 use super::add::{as_of, status};
-use crate::failure::Failure;
+use crate::{cluster::ClusterArgs, failure::Failure};
 
 /// What an admission is made of, where the operator is.
 #[derive(Debug, Args)]
@@ -42,9 +45,10 @@ pub struct Draft {
 
 impl AdmissionArgs {
     /// Tries all that can fail here, before the cluster is asked for anything.
-    pub fn draft(&self) -> Result<Draft, Failure> {
+    pub fn draft(&self, cluster: &ClusterArgs) -> Result<Draft, Failure> {
         let request = NodeRequest::read(&self.request)?;
-        let root = Root::load(&self.ca)?;
+        let root = load_root(&self.ca)?;
+        must_be_of_the_cluster(&root, &self.ca, &cluster.root_file()?)?;
         let chain = root.sign(&request, &self.names, SystemTime::now())?;
         let path = self
             .admission
@@ -57,6 +61,36 @@ impl AdmissionArgs {
             root_certificate: root.certificate_pem().to_owned(),
         })
     }
+}
+
+/// The root in the directory of `--ca`.
+pub(super) fn load_root(ca: &Path) -> Result<Root, Failure> {
+    Root::load(ca).map_err(|error| {
+        let is_missing = matches!(error, AdmissionError::Read { .. });
+        let failure = Failure::from(error);
+        if is_missing {
+            return failure.next(
+                "give with --ca the directory with the root's private key, as `chancery init` made \
+                 it (its own --ca), or `chancery dev DIR` in DIR/ca",
+            );
+        }
+        failure
+    })
+}
+
+/// A node whose certificate another root signed would get a seat, and no client of
+/// this cluster would trust it.
+fn must_be_of_the_cluster(root: &Root, ca: &Path, trusted: &Path) -> Result<(), Failure> {
+    let key = |pem: &str| spki_from_pem(pem).map_err(Failure::local);
+    if key(root.certificate_pem())? == key(&read(trusted)?)? {
+        return Ok(());
+    }
+    Err(Failure::usage(format_args!(
+        "`{}` is not the root of this cluster, which is `{}`: its clients would not trust the node",
+        ca.join(ROOT_CERTIFICATE_FILE).display(),
+        trusted.display(),
+    ))
+    .next("give with --ca the directory that `chancery init` made for this cluster, or the profile of that root's cluster"))
 }
 
 impl Draft {

@@ -14,6 +14,9 @@ use crate::{
 /// Arguments of `node list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    /// Also those that were removed for good
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
@@ -87,10 +90,19 @@ pub async fn run(args: &ListArgs, output: Output) -> Result<(), Failure> {
         lag: node.lag,
         heard_ms: node.heard_ms,
     };
-    output.list(
-        &status.nodes.into_iter().map(view).collect::<Vec<_>>(),
-        &COLUMNS,
-    )
+    let all = status.nodes.len();
+    let shown: Vec<_> = status
+        .nodes
+        .into_iter()
+        .filter(|node| args.all || node.standing() != v1::node::Standing::Removed)
+        .map(view)
+        .collect();
+    output.list(&shown, &COLUMNS)?;
+    let left_out = all - shown.len();
+    if left_out > 0 {
+        output.note(&format!("({left_out} more were removed; --all shows them)"));
+    }
+    Ok(())
 }
 
 pub fn standing(node: &v1::Node) -> &'static str {

@@ -14,9 +14,17 @@ pub mod request;
 mod status;
 mod transfer;
 
+use chancery_client::{Client, v1};
 use clap::Subcommand;
 
 use crate::{failure::Failure, output::Output};
+
+/// How many nodes the cluster has, those that were removed apart.
+pub(super) async fn members(client: &Client) -> Result<usize, chancery_client::Error> {
+    let nodes = add::status(client).await?.nodes;
+    let removed = |node: &&v1::Node| node.standing() == v1::node::Standing::Removed;
+    Ok(nodes.len() - nodes.iter().filter(removed).count())
+}
 
 /// Nodes.
 #[derive(Debug, Subcommand)]
@@ -31,7 +39,8 @@ pub enum NodeCommand {
     /// Make a learner a voter, once it has caught up
     ///
     /// An odd number of voters is best: of 3, one may fail; of 5, two. A learner mints and checks
-    /// as a voter does.
+    /// as a voter does. One that was revoked, with `epoch revoke --node` or `remove --compromised`,
+    /// gets no vote: it comes back with new keys by `readmit`, or goes with `remove`.
     Promote(promote::PromoteArgs),
     /// Make a voter a learner
     ///
@@ -63,7 +72,7 @@ pub enum NodeCommand {
     /// behind, and how far the snapshot has come that brings it up. One that has no
     /// state yet knows no caller: the leader says it for it.
     Status(status::StatusArgs),
-    /// List the nodes that were admitted
+    /// List the nodes
     List(list::ListArgs),
 }
 

@@ -52,7 +52,7 @@ const COLUMNS: [Column; 7] = [
 ];
 
 pub async fn run(args: &ReadmitArgs, output: Output) -> Result<(), Failure> {
-    let draft = args.admission.draft()?;
+    let draft = args.admission.draft(&args.cluster)?;
     draft.must_be_its_own()?;
     let client = args.cluster.client()?;
     let nodes = status(&client).await?.nodes;

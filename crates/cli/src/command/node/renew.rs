@@ -7,11 +7,11 @@ use std::{path::PathBuf, time::SystemTime};
 
 use chancery_client::{Client, v1};
 use chancery_credential::{NodeNumber, PeerPublicKey};
-use chancery_server::admission::{Admission, AdmittedPeer, Root, SubjectName};
+use chancery_server::admission::{Admission, AdmittedPeer, SubjectName};
 use clap::Args;
 use serde::Serialize;
 
-use super::add;
+use super::{add, admission::load_root};
 use crate::{
     cluster::ClusterArgs,
     failure::Failure,
@@ -56,7 +56,7 @@ const COLUMNS: [Column; 3] = [
 
 pub async fn run(args: &RenewArgs, output: Output) -> Result<(), Failure> {
     let former = Admission::read(&args.former)?;
-    let mut renewed = Root::load(&args.ca)?.renew(&former, &args.names, SystemTime::now())?;
+    let mut renewed = load_root(&args.ca)?.renew(&former, &args.names, SystemTime::now())?;
     if args.peers {
         name_present_nodes(&mut renewed, &args.cluster.client()?).await?;
     }

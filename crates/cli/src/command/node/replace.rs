@@ -65,7 +65,7 @@ const COLUMNS: [Column; 5] = [
 ];
 
 pub async fn run(args: &ReplaceArgs, output: Output) -> Result<(), Failure> {
-    let draft = args.admission.draft()?;
+    let draft = args.admission.draft(&args.cluster)?;
     let client = args.cluster.client()?;
     let mut patience = args.wait.begin(output);
     let nodes = status(&client).await?.nodes;

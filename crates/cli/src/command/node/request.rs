@@ -96,6 +96,13 @@ pub fn run(args: &RequestArgs, output: Output) -> Result<(), Failure> {
 /// Makes keys, request and configuration in the node's directory. Keys that a
 /// former try left are used again; a request is never overwritten.
 pub fn make(args: &RequestArgs) -> Result<NodeRequest, Failure> {
+    if !args.admin_listen.ip().is_loopback() {
+        return Err(Failure::usage(format_args!(
+            "--admin-listen is {}: it authenticates nobody, so it must be a loopback address",
+            args.admin_listen
+        ))
+        .next("give one such as 127.0.0.1:7413; what collects metrics runs beside the node, or reaches it through a tunnel"));
+    }
     let listen = |given: Option<SocketAddr>, address: &str| match given {
         Some(given) => Ok(given),
         None => listen_for(address),

@@ -183,7 +183,7 @@ async fn ask(endpoint: &str, client: &Client) -> Answer {
         },
         Err(error) => {
             let why = match &error {
-                Error::Unavailable { last } | Error::Unknown { last } => last.clone(),
+                Error::Unavailable { last, .. } | Error::Unknown { last } => last.clone(),
                 other => other.to_string(),
             };
             let view = StatusView {

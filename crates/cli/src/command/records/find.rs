@@ -76,7 +76,9 @@ const COLUMNS: [Column; 6] = [
 pub fn run(args: &FindArgs, output: Output) -> Result<(), Failure> {
     let directory = args.files.directory();
     let mut shown = Ok(());
+    let mut any = false;
     let mut show = |found: Found| {
+        any = true;
         shown = output.event(&RecordView::of(&found), &COLUMNS);
         if shown.is_ok() {
             ControlFlow::Continue(())
@@ -87,6 +89,9 @@ pub fn run(args: &FindArgs, output: Output) -> Result<(), Failure> {
     let damage = records::find(&directory, &args.filter(SystemTime::now()), &mut show)
         .map_err(|error| unreadable(&directory, &error))?;
     shown?;
+    if !any {
+        output.note("nothing matches; each node has its own records");
+    }
     damaged(&directory, &damage)
 }
 

@@ -22,8 +22,15 @@ pub struct MintArgs {
     #[arg(long)]
     audience: String,
     /// What it allows; repeat it
-    #[arg(long = "scope", value_name = "SCOPE")]
+    #[arg(
+        long = "scope",
+        value_name = "SCOPE",
+        required_unless_present = "no_scopes"
+    )]
     scopes: Vec<String>,
+    /// It allows nothing by itself: it only says who bears it
+    #[arg(long, conflicts_with = "scopes")]
+    no_scopes: bool,
     /// How long it lasts [default: the cluster's]
     #[arg(long, value_name = "SPAN")]
     ttl: Option<Span>,

@@ -20,7 +20,7 @@ pub struct RevokeArgs {
     #[command(flatten)]
     token: TokenInput,
     /// Revoke by its id alone, in place of the token: responders only
-    #[arg(long, value_name = "TOKEN_ID")]
+    #[arg(long, value_name = "TOKEN_ID", conflicts_with = "from")]
     id: Option<String>,
     #[command(flatten)]
     order: GraveOrderArgs,
@@ -40,10 +40,21 @@ const COLUMNS: [Column; 3] = [
     ("consistency token", "/committed/consistency_token"),
 ];
 
+fn token(args: &RevokeArgs) -> Result<String, Failure> {
+    let read = args.token.read();
+    if read.is_err() && args.token.is_named_like_an_id() {
+        return Err(
+            Failure::usage("there is no such file, and it looks like a token's id")
+                .next("give an id with --id; a responder may revoke by it"),
+        );
+    }
+    Ok(read?.as_str().to_owned())
+}
+
 pub async fn run(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
     let credential = match &args.id {
         Some(id) => Credential::TokenId(id.clone()),
-        None => Credential::Token(args.token.read()?.as_str().to_owned()),
+        None => Credential::Token(token(args)?),
     };
     let order = args.order.order()?;
     let request = v1::RevokeRequest {

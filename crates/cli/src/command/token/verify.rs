@@ -118,10 +118,23 @@ pub async fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
     }
     Err(Failure {
         kind: Kind::Refused,
+        next: next(&answer.reason, args).to_owned(),
         reason: answer.reason,
         message: format!("the token is not in force: {}", answer.message),
-        next: String::new(),
     })
+}
+
+/// What the user of this command may have left out.
+fn next(reason: &str, args: &VerifyArgs) -> &'static str {
+    match (reason, &args.certificate) {
+        ("PROOF_MISSING", None) => {
+            "it is bound to a certificate: give the one that its bearer presented, with --certificate FILE"
+        }
+        ("PROOF_MISSING" | "PROOF_MISMATCH", _) => {
+            "give with --certificate the one that its bearer presented"
+        }
+        _ => "",
+    }
 }
 
 fn thumbprint(file: &Path) -> Result<CertificateThumbprint, Failure> {
