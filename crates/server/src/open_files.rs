@@ -1,6 +1,6 @@
 //! How many files this process may have open, and how many callers that leaves room
-//! for: a database that cannot open a file stops the node, so callers never take the
-//! last ones, and strangers never all that callers may have.
+//! for: the databases need some too, so callers never take the last ones, and strangers
+//! never all that callers may have.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;

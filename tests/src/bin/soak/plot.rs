@@ -9,10 +9,8 @@ const ROWS: usize = 12;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// What may be there at the end beyond what was there after the warm-up: a tenth and
 /// this many KiB. In the first sixth caches and memtables fill, and threads take their
-/// arenas. What is bounded and takes longer has its place here: the 64 Ki changes that
-/// a node keeps for who comes back weigh up to 16 MiB, and come at a few dozen a
-/// second; and who once turned to another node keeps a connection there.
-const BESIDES_KIB: f64 = 32.0 * 1024.0;
+/// arenas.
+const BESIDES_KIB: f64 = 16.0 * 1024.0;
 const TENTH: f64 = 0.1;
 const SIXTHS: u32 = 6;
 
@@ -123,7 +121,7 @@ pub fn verdict(samples: &[Sample], length: Duration) -> bool {
         // NaN, when nothing was seen, is not flat.
         let is_flat = late <= bound;
         println!(
-            "{name} {:.1} MiB, {:.1} MiB; at most {:.1} MiB (10 % and 32 MiB more): {}",
+            "{name} {:.1} MiB, {:.1} MiB; at most {:.1} MiB (10 % and 16 MiB more): {}",
             mib(early),
             mib(late),
             mib(bound),
