@@ -95,7 +95,7 @@ pub(crate) enum Refusal {
         "node {0} is the only voter, and without a voter nothing is decided: promote another first"
     )]
     OnlyVoter(NodeNumber),
-    #[error("{0}: start a voter that does not answer, or promote another node, first")]
+    #[error("{0}: {remedy}", remedy = .0.remedy())]
     Quorum(Arithmetic),
     #[error("{arithmetic}: promote another node, or demote node {node}, first")]
     Renewal {
@@ -123,7 +123,10 @@ pub(crate) enum Refusal {
          `chancery node remove {0}`"
     )]
     AnotherLeaves(NodeNumber),
-    #[error("node {0} is being removed or was revoked: choose another node")]
+    #[error(
+        "node {0} is being removed or was revoked: choose another node, or take it back with new \
+         keys, with `chancery node readmit`"
+    )]
     Leaving(NodeNumber),
     #[error(
         "no other voter answers and has caught up, so nobody could take the lead from node {0}: \
@@ -197,6 +200,19 @@ impl fmt::Display for Count {
             many(*voters, "voter", "voters"),
             many(*answering, "answers", "answer"),
         )
+    }
+}
+
+impl Arithmetic {
+    /// Where too few answer already, no promotion helps: it would be decided by them.
+    const fn remedy(&self) -> &'static str {
+        match self.then {
+            None => {
+                "start those that do not answer, for without them nothing is decided, neither a \
+                 promotion nor a removal"
+            }
+            Some(_) => "start a voter that does not answer, or promote another node, first",
+        }
     }
 }
 

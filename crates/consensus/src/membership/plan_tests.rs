@@ -211,6 +211,8 @@ fn a_change_that_would_lose_the_quorum_is_refused_with_the_arithmetic() {
         text.starts_with("5 voters of which 2 answer, and 3 are needed for any change: "),
         "{text}"
     );
+    let advice = text.split_once(": ").unwrap().1;
+    assert!(!advice.contains("promote"), "{advice}");
     let text = told(2, 1, Remove(NodeNumber(2), Lost)).to_string();
     assert!(
         text.starts_with("2 voters of which 1 answers, and 2 are needed for any change: "),

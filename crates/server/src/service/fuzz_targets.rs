@@ -177,6 +177,7 @@ mod corpus {
             id: AGENT.to_owned(),
             owners: vec!["payments".to_owned()],
             public_keys: vec![spki()],
+            key_thumbprints: Vec::new(),
             grants: vec![v1::Grant {
                 audience: "https://ledger.example/*".to_owned(),
                 scopes: vec!["ledger:*".to_owned(), "health".to_owned()],
