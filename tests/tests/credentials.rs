@@ -143,6 +143,7 @@ async fn a_mint_under_way_does_not_outlive_the_key_that_asked_for_it() {
     let mut spec = agent.spec();
     spec.public_keys = vec![Identity::generate().unwrap().public_key().to_vec()];
     let update = v1::UpdateRequest {
+        changed_at: 0,
         meta: meta("stolen").unwrap(),
         agent: Some(spec),
         keep_held: false,

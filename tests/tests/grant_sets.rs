@@ -200,6 +200,7 @@ async fn a_set_is_removed_when_nobody_refers_to_it() {
 
     // The registration lets go of it, and is asked to keep what is held.
     let request = v1::UpdateRequest {
+        changed_at: 0,
         meta: chancery_client::meta("a test").unwrap(),
         agent: Some(world.agent.spec()),
         keep_held: true,

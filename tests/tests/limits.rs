@@ -36,6 +36,7 @@ async fn limited(cluster: &Cluster, rate: u32) -> Agent {
 /// Gives the agent another rate. Gives the state that knows it.
 async fn set_rate(cluster: &Cluster, agent: &Agent, rate: u32) -> String {
     let request = v1::UpdateRequest {
+        changed_at: 0,
         meta: meta("a test").unwrap(),
         agent: Some(v1::AgentSpec {
             limits: Some(v1::Limits { rate }),

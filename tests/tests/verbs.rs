@@ -164,6 +164,7 @@ impl World {
         let mut spec = self.agents[SUBJECT].spec();
         spec.grants[0].scopes = vec![scope.to_owned()];
         let request = v1::UpdateRequest {
+            changed_at: 0,
             meta: meta("less will do").unwrap(),
             agent: Some(spec),
             keep_held,

@@ -151,7 +151,9 @@ impl Command {
         let mut details = Details::default();
         match self {
             Self::RegisterAgent(spec) => details.agent(spec),
-            Self::UpdateAgent { spec, keep_held } => {
+            Self::UpdateAgent {
+                spec, keep_held, ..
+            } => {
                 details.agent(spec);
                 details.flag("keep-held", *keep_held);
             }

@@ -31,6 +31,9 @@ pub enum Command {
         spec: AgentSpec,
         /// Spare what was held although something is taken away.
         keep_held: bool,
+        /// Only if the registration was last changed there: what was read before
+        /// somebody else narrowed it does not widen it again.
+        changed_at: Option<Revision>,
     },
     /// Ends a registration with all that it held. The id may be registered
     /// again; its watermark and its suspension stay with it.

@@ -185,6 +185,9 @@ reasons! {
     AgentExists "AGENT_EXISTS" AlreadyExists
         "agent {} is registered"
         "change it with `chancery agent update`, or choose another id"
+    AgentChanged "AGENT_CHANGED" FailedPrecondition
+        "agent {} was changed since it was read"
+        "read it again, and change what it is now"
     AgentUnknown "AGENT_UNKNOWN" NotFound
         "agent {} is not registered"
         "check the id, `chancery agent list` shows those that are registered"

@@ -169,6 +169,7 @@ fn readers_never_see_a_key_with_a_holder_that_does_not_hold_it() {
                     Some(_) => Command::UpdateAgent {
                         spec,
                         keep_held: true,
+                        changed_at: None,
                     },
                     None => Command::RegisterAgent(spec),
                 };

@@ -60,6 +60,7 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
     let update = |spec| Command::UpdateAgent {
         spec,
         keep_held: false,
+        changed_at: None,
     };
     let add_owner = Command::AddOwner {
         name: "carol".parse().unwrap(),
@@ -259,7 +260,14 @@ fn standing_lost_on_the_way_counts() {
         let mut spec = agent_spec("a");
         spec.keys = vec![key("a-2")];
         let keep_held = false;
-        world.must("rita", Command::UpdateAgent { spec, keep_held });
+        world.must(
+            "rita",
+            Command::UpdateAgent {
+                spec,
+                keep_held,
+                changed_at: None,
+            },
+        );
     };
     assert_eq!(lost(other_key, "agent:a"), Reason::ActorKeyNotTheirs);
     let remove = |world: &mut World| {

@@ -25,7 +25,14 @@ fn refused_agent(change: impl FnOnce(&mut AgentSpec)) -> Reason {
     sound.id = spec.id.clone();
     if world.by("rita", Command::RegisterAgent(sound)).is_ok() {
         let keep_held = true;
-        let again = world.refused("rita", Command::UpdateAgent { spec, keep_held });
+        let again = world.refused(
+            "rita",
+            Command::UpdateAgent {
+                spec,
+                keep_held,
+                changed_at: None,
+            },
+        );
         assert_eq!(again, reason);
     }
     reason
@@ -159,7 +166,14 @@ fn a_key_has_one_holder_and_is_free_when_let_go() {
     let mut spec = agent_spec("a");
     spec.keys = vec![key("a-2")];
     let keep_held = false;
-    world.must("rita", Command::UpdateAgent { spec, keep_held });
+    world.must(
+        "rita",
+        Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        },
+    );
     assert_eq!(holder(&world), None);
     world.must("rita", add);
     assert_eq!(holder(&world), Some(Holder::Service(principal("s"))));
@@ -383,6 +397,8 @@ fn where_a_keeper_wants_a_node_stands_with_it() {
         NodeNumber(1),
         "the last"
     );
+    world.must("root", Command::RetireNode(NodeNumber(2)));
+    assert!(!votes(&world, 2), "who leaves is wanted as a voter no more");
     world.must("root", seat(2, Seat::Learner));
     assert!(!votes(&world, 2));
     assert_eq!(

@@ -206,8 +206,11 @@ fn command() -> impl Strategy<Value = Command> {
     let registry = prop_oneof![
         birth().prop_map(Command::Birth),
         agent_spec().prop_map(Command::RegisterAgent),
-        (agent_spec(), any::<bool>())
-            .prop_map(|(spec, keep_held)| Command::UpdateAgent { spec, keep_held }),
+        (agent_spec(), any::<bool>()).prop_map(|(spec, keep_held)| Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        }),
         select(&AGENTS[..]).prop_map(|name| Command::RemoveAgent(agent_id(name))),
         (select(&OWNERS[..]), text()).prop_map(|(name, description)| Command::AddOwner {
             name: owner(name),

@@ -127,8 +127,14 @@ fn nothing_is_minted_under_a_suspended_set() {
     spec.grants.clear();
     spec.grant_sets = vec![set("base")];
     let keep_held = true;
-    held.world
-        .must("rita", Command::UpdateAgent { spec, keep_held });
+    held.world.must(
+        "rita",
+        Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        },
+    );
     let refusal = held.world.mint("a", held.issuer).unwrap_err();
     assert_eq!(refusal, "NOTHING_GRANTED");
 }
@@ -268,20 +274,55 @@ fn an_update_that_takes_something_away_kills_unless_asked_to_keep() {
     };
     let mut held = Held::new();
     let (spec, keep_held) = (narrowed(), false);
-    let answer = held
-        .world
-        .must("rita", Command::UpdateAgent { spec, keep_held });
+    let answer = held.world.must(
+        "rita",
+        Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        },
+    );
     assert_eq!(answer, Answer::HeldKilled(true));
     assert_eq!(held.judged(), ["VALID", "AGENT_REVOKED", "VALID"]);
     assert_eq!(held.minting(), ["VALID"; 3]);
 
     let mut held = Held::new();
     let (spec, keep_held) = (narrowed(), true);
-    let answer = held
-        .world
-        .must("rita", Command::UpdateAgent { spec, keep_held });
+    let answer = held.world.must(
+        "rita",
+        Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        },
+    );
     assert_eq!(answer, Answer::HeldKilled(false));
     assert_eq!(held.judged(), ["VALID"; 3]);
+}
+
+/// A registration that was read is sent back whole: with what somebody else has taken
+/// away since.
+#[test]
+fn an_update_of_what_was_read_before_does_not_widen_what_was_narrowed_since() {
+    let mut held = Held::new();
+    let former = agent_spec("b");
+    let mut narrowed = former.clone();
+    narrowed.grants = vec![grant("files:other")];
+    let update = |spec: &chancery_authority::AgentSpec, changed_at| Command::UpdateAgent {
+        spec: spec.clone(),
+        keep_held: false,
+        changed_at: Some(changed_at),
+    };
+    let changed_at = |held: &Held| held.world.state.agent(&former.id).unwrap().changed_at;
+    let read = changed_at(&held);
+    held.world.must("rita", update(&narrowed, read));
+    let late = held.world.refused("rita", update(&former, read));
+    assert_eq!(late, chancery_authority::Reason::AgentChanged);
+    let stands = held.world.state.agent(&former.id).unwrap();
+    assert_eq!(stands.grants.to_vec(), narrowed.grants);
+
+    let read = changed_at(&held);
+    held.world.must("rita", update(&former, read));
 }
 
 #[test]
@@ -293,6 +334,7 @@ fn another_key_kills_nothing_and_a_missing_one_does() {
     let both = Command::UpdateAgent {
         spec: spec.clone(),
         keep_held: false,
+        changed_at: None,
     };
     assert_eq!(held.world.must("rita", both), Answer::HeldKilled(false));
     assert_eq!(held.judged(), ["VALID"; 3]);
@@ -302,9 +344,14 @@ fn another_key_kills_nothing_and_a_missing_one_does() {
 
     spec.keys = vec![key("b-2")];
     let keep_held = false;
-    let answer = held
-        .world
-        .must("rita", Command::UpdateAgent { spec, keep_held });
+    let answer = held.world.must(
+        "rita",
+        Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        },
+    );
     assert_eq!(answer, Answer::HeldKilled(true));
     assert_eq!(held.judged(), ["VALID", "AGENT_REVOKED", "VALID"]);
     let directory = &held.world.consumers.directory;
@@ -371,8 +418,14 @@ fn a_grant_set_is_removed_when_nobody_refers_to_it_and_takes_what_it_held_along(
         let mut spec = agent_spec(name);
         spec.owners = vec![owner(owned_by)];
         let keep_held = true;
-        held.world
-            .must("rita", Command::UpdateAgent { spec, keep_held });
+        held.world.must(
+            "rita",
+            Command::UpdateAgent {
+                spec,
+                keep_held,
+                changed_at: None,
+            },
+        );
     }
     assert_eq!(held.judged(), ["VALID"; 3], "asked to keep");
     held.world.must("rita", remove());

@@ -81,6 +81,11 @@ impl Order {
         })
     }
 
+    /// Whether it goes under an id that was given.
+    pub fn is_repeated(&self) -> bool {
+        self.idempotence == Idempotence::Repeated
+    }
+
     /// For the request message.
     pub fn meta(&self) -> Option<v1::CommandMeta> {
         Some(self.meta.clone())

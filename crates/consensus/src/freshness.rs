@@ -133,11 +133,14 @@ impl Prover {
     async fn when_wanted(&self) {
         loop {
             self.wanted.notified().await;
-            self.try_prove().await;
+            if !self.try_prove().await {
+                tokio::time::sleep(PATIENCE).await;
+            }
         }
     }
 
-    async fn try_prove(&self) {
+    /// Gives whether it succeeded.
+    async fn try_prove(&self) -> bool {
         let trouble = self.prove().await.err();
         let told = trouble.as_ref().map(ToString::to_string);
         let before = std::mem::replace(&mut *self.trouble.lock(), told);
@@ -146,8 +149,9 @@ impl Prover {
                 tracing::warn!(%reason, "the leader gives this node no proof of freshness");
             }
             Some(reason) => tracing::debug!(%reason, "no proof of freshness"),
-            None => {}
+            None => return true,
         }
+        false
     }
 
     fn tick(&self) -> Duration {
@@ -338,15 +342,23 @@ impl Prover {
         let (mut proved, wanted) = (self.proved.subscribe(), self.wanted.clone());
         async move {
             let patience = PATIENCE.min(within);
-            for left in [patience, within.saturating_sub(patience)] {
-                let begun_after = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
-                match tokio::time::timeout(left, begun_after).await {
-                    Ok(Ok(_)) => return Ok(()),
-                    Ok(Err(_)) => return Err(Unproved),
-                    Err(_) => wanted.notify_one(),
+            let mut begun_after = async |within| {
+                let proof = proved.wait_for(|at| at.is_some_and(|at| at >= called_at));
+                tokio::time::timeout(within, proof)
+                    .await
+                    .map(|proof| proof.is_ok())
+            };
+            let outcome = match begun_after(patience).await {
+                Err(_) => {
+                    wanted.notify_one();
+                    begun_after(within.saturating_sub(patience)).await
                 }
+                outcome => outcome,
+            };
+            match outcome {
+                Ok(true) => Ok(()),
+                Ok(false) | Err(_) => Err(Unproved),
             }
-            Err(Unproved)
         }
     }
 }

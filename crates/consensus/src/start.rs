@@ -143,6 +143,7 @@ impl Consensus {
             store,
             prover: prover.clone(),
             proposer: proposer.clone(),
+            asking: Arc::default(),
             members: members.clone(),
             receiving: Arc::new(Semaphore::new(1)),
             transfers: transfers.clone(),

@@ -30,8 +30,12 @@ impl Transition<'_> {
         &mut self,
         spec: &AgentSpec,
         keep_held: bool,
+        changed_at: Option<Revision>,
     ) -> Result<Answer, Rejection> {
         let former = self.known_agent(&spec.id)?;
+        if changed_at.is_some_and(|changed_at| changed_at != former.changed_at) {
+            return Err(Rejection::new(Reason::AgentChanged, &spec.id));
+        }
         self.check_agent(spec)?;
         let next = registration(spec, former.registered_at, self.revision);
         let narrowed = narrows(&former, &next);

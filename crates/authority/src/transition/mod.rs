@@ -88,7 +88,11 @@ impl<'a> Transition<'a> {
             Command::Birth(birth) => self.birth(birth),
             Command::Tick => Ok(Answer::Nothing),
             Command::RegisterAgent(spec) => self.register_agent(spec),
-            Command::UpdateAgent { spec, keep_held } => self.update_agent(spec, *keep_held),
+            Command::UpdateAgent {
+                spec,
+                keep_held,
+                changed_at,
+            } => self.update_agent(spec, *keep_held, *changed_at),
             Command::RemoveAgent(id) => self.remove_agent(id),
             Command::Suspend(subject) => self.suspend(subject),
             Command::Resume(subject) => self.resume(subject),

@@ -134,7 +134,11 @@ impl Transition<'_> {
         for issuer in &open {
             self.retire(issuer);
         }
-        self.change_node(&node, |node| node.retiring = true);
+        // Should it be readmitted, it gets a vote as any other does: by a command.
+        self.change_node(&node, |node| {
+            node.retiring = true;
+            node.votes = false;
+        });
         Ok(Answer::Issuers(
             open.iter().map(|issuer| issuer.number).collect(),
         ))

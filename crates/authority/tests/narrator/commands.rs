@@ -52,6 +52,7 @@ impl Narrator {
             "update" => Command::UpdateAgent {
                 spec: self.agent(words),
                 keep_held: words.flag("keep"),
+                changed_at: None,
             },
             "remove" => Command::RemoveAgent(agent_id(words.word(2))),
             "suspend" => Command::Suspend(subject(words.word(2))),

@@ -250,8 +250,12 @@ fn registry() -> impl Strategy<Value = Command> {
         });
     let remove_operator = select(vec!["root", "olga", "ada"])
         .prop_map(|name| Command::RemoveOperator(principal(name)));
-    let update = (spec(), prop::bool::weighted(0.2))
-        .prop_map(|(spec, keep_held)| Command::UpdateAgent { spec, keep_held });
+    let update =
+        (spec(), prop::bool::weighted(0.2)).prop_map(|(spec, keep_held)| Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at: None,
+        });
     prop_oneof![
         5 => spec().prop_map(Command::RegisterAgent),
         5 => update,

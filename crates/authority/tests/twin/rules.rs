@@ -28,7 +28,9 @@ impl Twin {
         match &stamped.command {
             Command::Tick => Ok(Answer::Nothing),
             Command::RegisterAgent(spec) => self.register(spec),
-            Command::UpdateAgent { spec, keep_held } => self.update(spec, *keep_held),
+            Command::UpdateAgent {
+                spec, keep_held, ..
+            } => self.update(spec, *keep_held),
             Command::RemoveAgent(id) => {
                 refuse(&[(!self.agents.contains_key(id), Reason::AgentUnknown)])?;
                 self.agents.remove(id);
@@ -162,6 +164,7 @@ impl Twin {
                 let node = &mut self.nodes[number.0 as usize - 1];
                 refuse(&[(node.removed, Reason::NodeRemoved)])?;
                 node.retiring = true;
+                node.votes = false;
                 return Ok(self.retire(|issuer| issuer.node == number.0));
             }
             Command::ReadmitNode { node, peer_key } => {

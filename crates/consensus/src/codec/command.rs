@@ -52,9 +52,14 @@ pub(super) fn command(command: &Command) -> pb::Command {
         Command::Birth(it) => Kind::Birth(birth(it)),
         Command::Tick => Kind::Tick(pb::Nothing {}),
         Command::RegisterAgent(spec) => Kind::RegisterAgent(agent_spec(spec)),
-        Command::UpdateAgent { spec, keep_held } => Kind::UpdateAgent(pb::UpdateAgent {
+        Command::UpdateAgent {
+            spec,
+            keep_held,
+            changed_at,
+        } => Kind::UpdateAgent(pb::UpdateAgent {
             spec: Some(agent_spec(spec)),
             keep_held: *keep_held,
+            changed_at: changed_at.map(|revision| revision.0),
         }),
         Command::RemoveAgent(id) => Kind::RemoveAgent(text(id)),
         Command::Suspend(it) => Kind::Suspend(subject(it)),
@@ -129,6 +134,7 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
             Kind::UpdateAgent(update) => Command::UpdateAgent {
                 spec: read_agent_spec(required(update.spec.as_ref(), "update_agent.spec")?)?,
                 keep_held: update.keep_held,
+                changed_at: update.changed_at.map(Revision),
             },
             Kind::RemoveAgent(id) => Command::RemoveAgent(parse("an agent's id", id)?),
             Kind::Suspend(it) => Command::Suspend(read_subject(it)?),

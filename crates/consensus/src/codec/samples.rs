@@ -305,8 +305,12 @@ pub(crate) fn commands() -> Vec<BoxedStrategy<Command>> {
         birth().prop_map(Command::Birth).boxed(),
         Just(Command::Tick).boxed(),
         agent_spec().prop_map(Command::RegisterAgent).boxed(),
-        (agent_spec(), any::<bool>())
-            .prop_map(|(spec, keep_held)| Command::UpdateAgent { spec, keep_held })
+        (agent_spec(), any::<bool>(), any::<Option<u64>>())
+            .prop_map(|(spec, keep_held, changed_at)| Command::UpdateAgent {
+                spec,
+                keep_held,
+                changed_at: changed_at.map(Revision),
+            })
             .boxed(),
         agent_id().prop_map(Command::RemoveAgent).boxed(),
         subject().prop_map(Command::Suspend).boxed(),

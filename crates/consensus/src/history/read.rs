@@ -51,9 +51,14 @@ pub struct HistoryPage {
 /// # Errors
 /// The disk's, or an entry that cannot be read.
 pub(crate) fn page(store: &StateStore, query: &HistoryQuery) -> io::Result<HistoryPage> {
+    // What is applied while this reads is in some parts and not in others: it is left to
+    // whoever asks next, so that no page goes on below what it did not show.
+    let applied = store.applied().map_or(0, |applied| applied.index);
+    let after = Revision(applied.saturating_add(1));
+    let before = query.before.map_or(after, |before| before.min(after));
     let mut parts: Vec<_> = Part::all(store)?
         .into_iter()
-        .map(|part| Newest::of(part, query.before))
+        .map(|part| Newest::of(part, Some(before)))
         .collect();
     let mut entries = Vec::new();
     let mut next = None;

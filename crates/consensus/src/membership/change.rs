@@ -161,7 +161,7 @@ impl Members {
 
     /// Whether the membership that Raft goes by, which counts from when it is
     /// appended, is applied here.
-    fn is_decided(&self) -> bool {
+    pub(super) fn is_decided(&self) -> bool {
         let metrics = metrics_of(&self.raft);
         let position = self.published.position.read();
         metrics.membership_config.log_id() == position.membership.log_id()

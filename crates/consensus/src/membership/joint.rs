@@ -25,7 +25,8 @@ impl Members {
             tokio::time::sleep(LOOK_EVERY).await;
             let metrics = metrics_of(&self.raft);
             let leads = metrics.current_leader == Some(self.own.0) && metrics.replication.is_some();
-            if !leads || !is_joint(&metrics) {
+            // What is not committed cannot be followed by anything yet.
+            if !leads || !is_joint(&metrics) || !self.is_decided() {
                 continue;
             }
             // Whoever has the turn ends what they began.

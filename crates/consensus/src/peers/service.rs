@@ -2,7 +2,7 @@
 //! connection proved: the number that it claims must be the number that the key
 //! stands for at this moment.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use chancery_credential::NodeNumber;
 use chancery_storage::StateStore;
@@ -17,7 +17,7 @@ use super::{book::PeerBook, listener::ProvedKey, receive_snapshot};
 use crate::{
     codec::{self, peer as peer_codec, raft as raft_codec},
     freshness::{ProofRefused, Prover},
-    membership::{Asked, Members, answered},
+    membership::{Asked, ChangeError, Members, answered},
     outcome::ProposeError,
     propose::{Forwarded, Proposer},
     raft::{Raft, Vote},
@@ -37,6 +37,8 @@ pub(crate) struct Peers {
     pub(crate) prover: Arc<Prover>,
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) members: Arc<Members>,
+    /// Who is asking for a change of the membership.
+    pub(crate) asking: Arc<Mutex<BTreeSet<NodeNumber>>>,
     /// Rows of one snapshot at a time are taken in.
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) transfers: Arc<Transfers>,
@@ -284,7 +286,12 @@ impl PeerService for Peers {
             .map_err(|error| Status::permission_denied(error.to_string()))?;
         let asked = Asked::read(request.get_ref())
             .ok_or_else(|| Status::invalid_argument("a change that this build does not know"))?;
-        let outcome = self.members.change_here(asked).await;
+        let outcome = match Asking::begin(&self.asking, from) {
+            Some(_asking) => self.members.change_here(asked).await,
+            None => Err(ChangeError::NotYet(format!(
+                "node {from} is asking for another change, and has one turn at a time: ask again"
+            ))),
+        };
         Ok(Response::new(pb::ChangeMembershipResponse {
             outcome: Some(answered(outcome)),
         }))
@@ -304,8 +311,45 @@ impl PeerService for Peers {
     }
 }
 
+/// The one turn of a peer to ask for a change: nobody fills the line in which what
+/// operators want waits.
+struct Asking {
+    all: Arc<Mutex<BTreeSet<NodeNumber>>>,
+    peer: NodeNumber,
+}
+
+impl Asking {
+    fn begin(all: &Arc<Mutex<BTreeSet<NodeNumber>>>, peer: NodeNumber) -> Option<Self> {
+        let all = all.clone();
+        let is_first = all.lock().insert(peer);
+        is_first.then_some(Self { all, peer })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.peer);
+    }
+}
+
 fn not_leader(leader: Option<NodeNumber>) -> pb::NotLeader {
     pb::NotLeader {
         leader: leader.map_or(0, |number| number.0),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_asks_for_one_change_at_a_time_and_keeps_no_other_from_it() {
+        let all = Arc::default();
+        let first = Asking::begin(&all, NodeNumber(2)).unwrap();
+        assert!(Asking::begin(&all, NodeNumber(2)).is_none());
+        assert!(Asking::begin(&all, NodeNumber(3)).is_some());
+        drop(first);
+        assert!(Asking::begin(&all, NodeNumber(2)).is_some());
     }
 }

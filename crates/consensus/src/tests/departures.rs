@@ -272,11 +272,12 @@ async fn of_two_removals_at_once_each_comes_to_its_end() {
             match node.change_membership(change, PATIENCE).await {
                 Ok(Progress::Done) => break,
                 Ok(Progress::Waits(wait)) => tokio::time::sleep(wait).await,
-                Err(ChangeError::Refused(why)) => {
-                    assert!(why.contains("one node leaves at a time"), "{why}");
+                Err(ChangeError::Refused(why)) if why.contains("one node leaves at a time") => {
                     waited_for_the_other = true;
                     tokio::task::yield_now().await;
                 }
+                // On a machine that is busy with other things.
+                Err(ChangeError::Refused(why)) if why.contains("does not answer") => {}
                 Err(ChangeError::NotYet(_) | ChangeError::Unknown(_)) => {}
                 other => panic!("{other:?}"),
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_revocation::Clock;
+use tokio::sync::Semaphore;
 use tonic::Code;
 
 use super::bounds::{Holder, Share, Tally};
@@ -21,11 +22,14 @@ const HELD: Share = Share {
     address: 512,
     strangers: 4096,
 };
+/// And of all together.
+const HELD_OF_ALL: usize = 8192;
 
 /// The refusals of each caller, counted.
 pub(super) struct Rejections {
     share: Share,
     held: Arc<Tally>,
+    held_of_all: Arc<Semaphore>,
     rates: Rates<Holder, Arc<dyn Clock + Send + Sync>>,
 }
 
@@ -34,6 +38,7 @@ impl Rejections {
         Self {
             share,
             held: Tally::new(),
+            held_of_all: Arc::new(Semaphore::new(HELD_OF_ALL)),
             rates: Rates::new(clock),
         }
     }
@@ -76,6 +81,9 @@ impl Rejections {
         let place = |holder: &Holder| self.held.take(holder.clone(), share_of(HELD, holder));
         let (Ok(_place), Ok(_of_all)) = (place(caller), all_of(caller).map(place).transpose())
         else {
+            return refusal;
+        };
+        let Ok(_of_everybody) = self.held_of_all.try_acquire() else {
             return refusal;
         };
         let held = wait.min(LONGEST_HOLD).min(limit / 2);

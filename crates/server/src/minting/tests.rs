@@ -214,6 +214,7 @@ fn a_key_that_was_taken_away_mints_nothing() {
     node.story.order(Command::UpdateAgent {
         spec,
         keep_held: true,
+        changed_at: None,
     });
     let refused = node.mint(&wanted(LEDGER, "ledger:read")).unwrap_err();
     assert!(matches!(refused, MintError::KeyLost(_)), "{refused}");

@@ -6,11 +6,13 @@ use chancery_credential::IssuerNumber;
 
 use super::{
     Cause, Gap,
-    behind::look_behind,
+    behind::synced_by_marks_behind,
     boot::BootId,
     disk::{Directory, Ended},
     format::{Ending, Former},
     read::{SegmentReader, Step, Unopened},
+    tail::MAX_UNSYNCED,
+    writer::BATCH_BYTES,
 };
 
 /// Where the next segment begins.
@@ -101,16 +103,18 @@ fn cut_by(reader: &SegmentReader, boot: BootId) -> Cause {
 
 /// Why frames stand there that do not follow. A disk that lost power leaves zeros where
 /// it did not come to write, and may have come to write what is behind them: anywhere in
-/// what was not synced. What was safe was changed by somebody, or the disk is bad.
+/// what was not synced, which is never more than the writer keeps. What was safe, and what
+/// a machine that has run on since remembers, was changed by somebody, or the disk is bad.
 fn cause_of(directory: &Directory, reader: &SegmentReader, boot: BootId) -> io::Result<Cause> {
     let header = reader.header();
     let broken_at = reader.offset();
-    let behind = look_behind(directory.path(), header.segment, header.process, broken_at)?;
-    let cut = cut_by(reader, boot);
-    Ok(match cut {
-        _ if reader.closed().is_some() => Cause::Damage,
-        Cause::Crash if behind.is_zeros => cut,
-        Cause::PowerLoss if behind.synced <= broken_at => cut,
+    let (segment, process) = (header.segment, header.process);
+    let synced = synced_by_marks_behind(directory.path(), segment, process, broken_at)?;
+    let unsynced_at_most = (MAX_UNSYNCED + 2 * BATCH_BYTES) as u64;
+    let can_be_unsynced =
+        synced <= broken_at && reader.file_bytes().saturating_sub(broken_at) <= unsynced_at_most;
+    Ok(match cut_by(reader, boot) {
+        Cause::PowerLoss if can_be_unsynced && reader.closed().is_none() => Cause::PowerLoss,
         _ => Cause::Damage,
     })
 }

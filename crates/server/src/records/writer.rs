@@ -39,7 +39,7 @@ pub(super) const BATCH_RECORDS: u64 = 4_096;
 /// nothing is taken from the lanes while the tail is full.
 const UNSYNCED_RECORDS: u64 = (MAX_UNSYNCED / RECORD_BYTES) as u64 + BATCH_RECORDS;
 /// And ends beyond so many bytes.
-const BATCH_BYTES: usize = 1 << 20;
+pub(super) const BATCH_BYTES: usize = 1 << 20;
 /// How often it is said that records are dropped.
 const SAY_DROPS_EVERY: Duration = Duration::from_secs(60);
 /// How long a stopping node tries to write what it has.

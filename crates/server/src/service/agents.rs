@@ -101,6 +101,7 @@ impl AgentService for Agents {
         let command = Command::UpdateAgent {
             spec,
             keep_held: message.keep_held,
+            changed_at: Some(Revision(message.changed_at)).filter(|at| at.0 > 0),
         };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::UpdateResponse {

@@ -51,6 +51,10 @@ impl Desk {
             ) => (node, true),
             (_, _) => (self.leader(what)?, true),
         };
+        // By what was commanded before this was asked.
+        if done {
+            self.prove().await?;
+        }
         if done && self.is_wanted(node, seat) {
             return Ok(node);
         }
@@ -104,12 +108,16 @@ impl Desk {
         };
         if !begun {
             self.take_the_lead_from(node, caller, further()).await?;
-            let mut meta = meta;
+            // A retry may find the first of two commands carried out, and sends the
+            // second then: it never goes under the id of the first.
             if bars {
-                self.command(caller, meta, Command::RevokeNode(node))
+                self.command(caller, meta.clone(), Command::RevokeNode(node))
                     .await?;
-                meta = further();
             }
+            let meta = match how {
+                Departure::Compromised => further(),
+                Departure::Graceful | Departure::Lost => meta,
+            };
             if !record.retiring {
                 self.command(caller, meta, Command::RetireNode(node))
                     .await?;

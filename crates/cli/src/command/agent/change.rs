@@ -114,10 +114,19 @@ pub async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
         .spec
         .ok_or_else(|| Failure::unexpected("registration"))?;
     let order = args.order.order()?;
+    let next = args.bounds.over(&spec, &args.other, SystemTime::now())?;
+    // What is repeated may have been carried out, and has to be answered all the same.
+    if next == spec && !order.is_repeated() {
+        return Err(
+            Failure::usage(format_args!("this is what agent {} has already", spec.id))
+                .next("give what is to be another; `chancery agent update --help` lists it"),
+        );
+    }
     let request = v1::UpdateRequest {
         meta: order.meta(),
-        agent: Some(args.bounds.over(spec, &args.other, SystemTime::now())?),
+        agent: Some(next),
         keep_held: args.keep_held,
+        changed_at: former.changed_at,
     };
     let updated: v1::UpdateResponse = order
         .send(&client, |channel| {

@@ -75,16 +75,21 @@ fn a_restart_after_a_clean_stop_has_no_gap() {
 
 /// The machine lost power, and its disk left zeros where it did not come to write.
 #[test]
-fn zeros_at_the_end_are_a_crash() {
+fn zeros_at_the_end_are_a_loss_of_power() {
     let desk = killed(3);
     let whole = fs::read(desk.segment(1)).unwrap();
     fs::write(desk.segment(1), [&whole[..], &[0; 5_000]].concat()).unwrap();
-    close(desk.start(2, 1));
+    let changed = desk.copy();
+    close(desk.start_after_power_loss(2));
     let report = desk.verify();
     assert_eq!(report.damage, []);
-    assert_eq!(report.gaps[0].1.cause, Cause::Crash);
+    assert_eq!(report.gaps[0].1.cause, Cause::PowerLoss);
     assert_eq!(report.gaps[0].1.torn_bytes, 5_000);
     assert_eq!(report.gaps[0].1.issuers, [ISSUER], "as its records say");
+
+    // A machine that has run on since forgets nothing: somebody wrote them.
+    close(changed.start(2, 1));
+    assert_eq!(changed.verify().gaps[0].1.cause, Cause::Damage);
 }
 
 /// Bytes of a segment's middle that the disk did not come to write.
