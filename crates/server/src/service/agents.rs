@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chancery_authority::{AgentRecord, Answer, Command};
-use chancery_credential::{GrantSetName, OwnerName, SpiffeId, Subject};
+use chancery_credential::{GrantSetName, OwnerName, Revision, SpiffeId, Subject};
 use chancery_wire::v1::{self, agent_service_server::AgentService};
 use tonic::{Code, Request, Response, Status};
 

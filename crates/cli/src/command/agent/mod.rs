@@ -30,9 +30,8 @@ pub enum AgentCommand {
     /// Change an agent's bounds; taking anything away kills what it holds
     ///
     /// What is not given stays. What is given stands in place of all that was there: --grant of all
-    /// its own grants, --owner of all owners, --public-key of all keys. Two operators who do this
-    /// to one agent at the same moment do not see each other, and the later one's registration
-    /// stands: look at it with `chancery agent get`.
+    /// its own grants, --owner of all owners, --public-key of all keys. Who changed the agent at
+    /// the same moment is not undone: the later of the two is refused, and looks again.
     Update(change::UpdateArgs),
     /// End a registration for good, with all that it holds
     Remove(change::RemoveArgs),

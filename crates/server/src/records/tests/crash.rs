@@ -3,7 +3,7 @@
 use super::{disk_faults::node_on, faulty_disk::Faults, *};
 use std::sync::atomic::Ordering;
 
-use crate::records::{Cause, Standing, behind::look_behind, read::SegmentReader};
+use crate::records::{Cause, Standing, behind::synced_by_marks_behind, read::SegmentReader};
 
 /// What a running node has on its disk, once what it minted is there.
 fn killed(minted: u64) -> Desk {
@@ -146,7 +146,7 @@ fn a_hole_in_what_was_synced_is_damage() {
     let desk = Desk::new();
     let records = desk.start(1, 1);
     mint(records.recorder(), 6, 100);
-    let synced = || look_behind(desk.path(), 1, 1, 0).unwrap().synced;
+    let synced = || synced_by_marks_behind(desk.path(), 1, 1, 0).unwrap();
     until("a mark said that they were safe", || {
         synced() > 100 * 100 && desk.verify().records == 100
     });
