@@ -196,7 +196,7 @@ async fn birth(installed: &InstalledNode, consensus: &Consensus) -> Result<(), S
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -132,7 +132,11 @@ impl Segment {
         self.tail.synced(up_to);
         let safe = self.tail.safe();
         let mut allowed = 0;
-        while let Some((_, records)) = self.drops_to_allow.pop_front_if(|(from, _)| *from <= safe) {
+        while let Some((_, records)) = (self.drops_to_allow.front())
+            .copied()
+            .filter(|(from, _)| *from <= safe)
+        {
+            self.drops_to_allow.pop_front();
             allowed += records;
         }
         allowed
