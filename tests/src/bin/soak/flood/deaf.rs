@@ -49,7 +49,7 @@ pub fn watch(plan: &Arc<Plan>, counts: &Counts) {
 async fn subscribe(plan: &Arc<Plan>, number: usize, connector: &TlsConnector, counts: &Counts) {
     let deaf = Arc::new(AtomicBool::new(false));
     // Half read no frame, the others not a byte, with all the room in the world.
-    let is_deaf_to_tcp = number / 3 % 2 == 0;
+    let is_deaf_to_tcp = (number / 3).is_multiple_of(2);
     let feed = match open(plan, number, connector, &deaf, is_deaf_to_tcp).await {
         Ok(feed) => feed,
         Err(status) => {

@@ -19,7 +19,8 @@ pub async fn mint(load: &Load<'_>) {
         pace.tick().await;
         while let Some(Some(())) = under_way.next().now_or_never() {}
         let due = began.elapsed().as_millis() * u128::from(load.rate) / 1_000;
-        for turn in offered..usize::try_from(due).unwrap() {
+        while offered < usize::try_from(due).unwrap() {
+            let turn = offered;
             offered += 1;
             if under_way.len() == UNDER_WAY {
                 load.skip("mint");

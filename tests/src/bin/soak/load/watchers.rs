@@ -28,7 +28,7 @@ async fn come_and_go(load: &Load<'_>, number: u64) {
         let draw = number * 7 + turn * 13;
         let stay = Duration::from_secs(STAY.0 + draw % (STAY.1 - STAY.0));
         // Every second time it begins anew.
-        if draw % 2 == 0 {
+        if draw.is_multiple_of(2) {
             since.clear();
         }
         let position = usize::try_from(draw % 3).unwrap();
