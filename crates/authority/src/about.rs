@@ -10,7 +10,7 @@ use crate::settings_change::SettingsChange;
 
 impl Command {
     /// Every [`name`](Self::name).
-    pub const NAMES: [&str; 32] = [
+    pub const NAMES: [&str; 33] = [
         "BIRTH",
         "TICK",
         "REGISTER_AGENT",
@@ -42,6 +42,7 @@ impl Command {
         "EXPIRE_REGISTRATIONS",
         "RAISE_FLOOR",
         "SET_SETTINGS",
+        "FORGET_FORMER",
         "COMPARE_STATE",
     ];
 
