@@ -37,8 +37,12 @@ pub enum SettingsCommand {
     ///
     /// Keys that rotate every ten seconds, for example, need short-lived tokens and caches:
     ///
-    ///   chancery settings set --epoch 10s --ttl 10s --ttl-cap 30s --jwks-max-age 1s
+    ///   chancery settings set --ttl 10s --ttl-cap 30s --jwks-max-age 1s
     ///       --v-max 3s --v-default 3s
+    ///
+    /// and then, once nobody goes by the former ones any more (twice the lead later):
+    ///
+    ///   chancery settings set --epoch 10s
     ///
     /// `chancery settings explain` with the same options says beforehand which rules would hold.
     #[command(verbatim_doc_comment)]
