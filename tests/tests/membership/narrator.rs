@@ -48,7 +48,7 @@ impl Narrator {
     pub async fn members(&mut self, cluster: &Cluster, serving: &[usize]) {
         let leader = cluster.leader(serving).await;
         let endpoint = cluster.nodes[leader].api();
-        let list = ["node", "list", "--endpoint", &endpoint];
+        let list = ["node", "list", "--all", "--endpoint", &endpoint];
         let nodes = json(&cluster.path(), &with_profile(&list));
         let mut line = String::from(" ");
         for standing in ["voter", "learner", "removed"] {
