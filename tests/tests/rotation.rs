@@ -25,9 +25,10 @@ use chancery_client::{Client, v1};
 use chancery_tests::{
     agent::{AUDIENCE, Agent, wanted},
     call,
-    chancery::{json, succeed},
+    chancery::{json, run, succeed},
     cluster::{Cluster, ISSUER},
     jwks,
+    until::until,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use v1::token_service_client::TokenServiceClient;
@@ -251,37 +252,36 @@ fn newest_epoch(cluster: &Cluster) -> u64 {
     epochs.into_iter().next_back().unwrap()
 }
 
-/// As short as they may be for epochs of ten seconds.
-fn rotate_quickly(cluster: &Cluster) {
-    succeed(
-        &cluster.path(),
-        &[
-            "settings",
-            "set",
-            "--profile",
-            "profile",
-            "--ttl",
-            "60s",
-            "--ttl-cap",
-            "60s",
-            "--jwks-max-age",
-            "2s",
-            "--v-default",
-            "3s",
-            "--v-max",
-            "4s",
-            "--epoch",
-            "10s",
-            "--reason",
-            "a story of rotations",
-        ],
-    );
+/// As short as they may be for epochs of ten seconds: those once nobody goes by the
+/// former spans any more.
+async fn rotate_quickly(cluster: &Cluster) {
+    let home = cluster.path();
+    let spans = [
+        "--ttl",
+        "60s",
+        "--ttl-cap",
+        "60s",
+        "--jwks-max-age",
+        "2s",
+        "--v-default",
+        "3s",
+        "--v-max",
+        "4s",
+    ];
+    let set = ["settings", "set", "--profile", "profile"];
+    succeed(&home, &[&set[..], &spans].concat());
+    let epoch = [&set[..], &["--epoch", "10s"]].concat();
+    until("nobody goes by the former spans any more", || {
+        let has_set = run(&home, &epoch).status.success();
+        async move { has_set.then_some(()) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_verify_until_they_end_while_keys_rotate_and_leaders_die() {
     let mut cluster = Cluster::of(3).await;
-    rotate_quickly(&cluster);
+    rotate_quickly(&cluster).await;
     let agent = Agent::register(&cluster, "rotating").await;
     let first_epoch = newest_epoch(&cluster);
 
