@@ -25,6 +25,8 @@ pub mod memory;
 pub mod method;
 pub mod node;
 pub mod peer;
+pub mod spans;
+pub mod tls;
 pub mod trace;
 pub mod until;
 pub mod verify;

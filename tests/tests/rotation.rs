@@ -28,6 +28,7 @@ use chancery_tests::{
     chancery::{json, run, succeed},
     cluster::{Cluster, ISSUER},
     jwks,
+    spans::SHORT,
     until::until,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
@@ -256,20 +257,8 @@ fn newest_epoch(cluster: &Cluster) -> u64 {
 /// former spans any more.
 async fn rotate_quickly(cluster: &Cluster) {
     let home = cluster.path();
-    let spans = [
-        "--ttl",
-        "60s",
-        "--ttl-cap",
-        "60s",
-        "--jwks-max-age",
-        "2s",
-        "--v-default",
-        "3s",
-        "--v-max",
-        "4s",
-    ];
     let set = ["settings", "set", "--profile", "profile"];
-    succeed(&home, &[&set[..], &spans].concat());
+    succeed(&home, &[&set[..], &SHORT].concat());
     let epoch = [&set[..], &["--epoch", "10s"]].concat();
     until("nobody goes by the former spans any more", || {
         let has_set = run(&home, &epoch).status.success();

@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use chancery_authority::{Directory, State};
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::View;
-use chancery_storage::{Failure, LogGauge, LogStatistics, StateStore};
+use chancery_storage::{Failure, Footprint, LogGauge, LogStatistics, StateStore};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
@@ -131,11 +131,10 @@ impl Consensus {
             .map_err(io::Error::other)?
     }
 
-    /// About how many bytes this node's state takes, on the disk and in memory; `None`
-    /// after a shutdown.
-    pub fn state_bytes(&self) -> Option<u64> {
+    /// What this node's state takes; `None` after a shutdown.
+    pub fn state_footprint(&self) -> Option<Footprint> {
         let history = self.inner.history.lock();
-        history.as_ref().map(|(store, _)| store.bytes())
+        history.as_ref().map(|(store, _)| store.footprint())
     }
 
     /// What this node's log has written since the start; `None` after a shutdown.

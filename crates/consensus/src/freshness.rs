@@ -94,6 +94,8 @@ pub(crate) struct Prover {
     pub(crate) default_tick: Duration,
     /// The latest moment as of which this node proved itself fresh.
     pub(crate) proved: watch::Sender<Option<BootTime>>,
+    /// For how long it asks nobody at most, unless somebody wants a proof.
+    pub(crate) sleeping: watch::Sender<Duration>,
     /// Somebody waits for a proof that begins now.
     pub(crate) wanted: Arc<Notify>,
     /// Why the last proof did not come about; none after one that did.
@@ -113,8 +115,10 @@ impl Prover {
         let at_once = Arc::new(Semaphore::new(PROOFS_AT_ONCE));
         let mut settings = self.published.settings_changed();
         loop {
+            let tick = self.tick();
+            self.sleeping.send_replace(tick);
             tokio::select! {
-                () = tokio::time::sleep(self.tick()) => {}
+                () = tokio::time::sleep(tick) => {}
                 // A tick that was long is not slept out.
                 _ = settings.changed() => {}
             }

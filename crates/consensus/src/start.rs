@@ -4,6 +4,7 @@
 use std::{
     future::Future,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use chancery_authority::Settings;
@@ -104,6 +105,7 @@ impl Consensus {
             compare_at: Mutex::new(None),
             default_tick: default_tick(options.timing),
             proved: watch::Sender::new(None),
+            sleeping: watch::Sender::new(Duration::ZERO),
             wanted: Arc::default(),
             trouble: Mutex::new(None),
             heard: AtomicU64::new(0),

@@ -1,5 +1,7 @@
 //! The first metrics: base units, bounded labels, never an id of anybody.
 
+use std::sync::Arc;
+
 use chancery_authority::IssuerStanding;
 use chancery_consensus::Consensus;
 use chancery_revocation::Clock;
@@ -7,7 +9,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 
-use crate::{clock::SystemClock, start::broken_rules, status::NodeStatus};
+use crate::{clock::SystemClock, recent::Recent, start::broken_rules, status::NodeStatus};
 
 /// The process has a recorder already.
 #[derive(Debug, Error)]
@@ -99,7 +101,12 @@ fn describe_log() {
     describe_gauge!(
         "chancery_database_bytes",
         Unit::Bytes,
-        "About how much a database takes, on the disk and in memory."
+        "About how much a database keeps: in its tables, or on the way there."
+    );
+    describe_gauge!(
+        "chancery_memory_bytes",
+        Unit::Bytes,
+        "About how much memory is taken by what grows to a bound of its own, by part."
     );
 }
 
@@ -161,6 +168,7 @@ fn describe_edge() {
 pub(crate) struct Gauges {
     pub(crate) consensus: Consensus,
     pub(crate) status: NodeStatus,
+    pub(crate) recent: Arc<Recent>,
 }
 
 impl Gauges {
@@ -230,11 +238,19 @@ impl Gauges {
         if let Some(log) = self.consensus.log_statistics() {
             counter!("chancery_log_entries_synced_total").absolute(log.entries);
             counter!("chancery_log_syncs_total").absolute(log.syncs);
-            gauge!("chancery_database_bytes", "database" => "log").set(float(log.bytes));
+            gauge!("chancery_database_bytes", "database" => "log").set(float(log.footprint.kept()));
+            gauge!("chancery_memory_bytes", "part" => "log_memtables")
+                .set(float(log.footprint.memtables));
         }
-        if let Some(bytes) = self.consensus.state_bytes() {
-            gauge!("chancery_database_bytes", "database" => "state").set(float(bytes));
+        if let Some(state) = self.consensus.state_footprint() {
+            gauge!("chancery_database_bytes", "database" => "state").set(float(state.kept()));
+            gauge!("chancery_memory_bytes", "part" => "state_memtables")
+                .set(float(state.memtables));
+            // One cache for both databases.
+            gauge!("chancery_memory_bytes", "part" => "block_cache").set(float(state.block_cache));
         }
+        gauge!("chancery_memory_bytes", "part" => "recent_changes")
+            .set(float(self.recent.weight() as u64));
     }
 }
 

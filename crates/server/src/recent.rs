@@ -55,6 +55,11 @@ impl Recent {
         }
     }
 
+    /// About how many bytes the changes take.
+    pub(crate) fn weight(&self) -> usize {
+        self.ring.read().weight
+    }
+
     /// The changes after `since`, up to `through`, as far as about `weight` bytes
     /// go; at least one revision if there is any. `None` when some are not kept any
     /// more.

@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use crate::{
     admission::InstalledNode, clock::SystemClock, config::Config, issuance::DrawSeed,
-    node::ServeError,
+    serve_error::ServeError,
 };
 
 /// Steps of the log that a watcher may be behind before it has to begin again.

@@ -10,8 +10,8 @@ use chancery_revocation::Clock;
 use crate::{
     clock::SystemClock,
     issuance::{ActiveIssuer, Signer},
-    node::Draining,
     records::Recorder,
+    running::Draining,
 };
 
 /// Reads the node's health.

@@ -9,7 +9,7 @@ use rocksdb::{
     Cache, DB, IteratorMode, Options, WriteBatch, WriteOptions, checkpoint, statistics::Ticker,
 };
 
-use crate::{Error, Marker, Result, durable, options};
+use crate::{Error, Footprint, Marker, Result, durable, options};
 
 /// The first byte of a key: what the database knows about itself, or what it was given to keep.
 pub(crate) const OWN: u8 = 0;
@@ -223,14 +223,14 @@ impl Database {
             .map_err(Error::rocksdb(self.path(), "read"))
     }
 
-    /// About how much of the disk and of the memory it takes, in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        let properties = [
-            "rocksdb.total-sst-files-size",
-            "rocksdb.cur-size-all-mem-tables",
-        ];
+    /// What it takes of the disk and of the memory.
+    pub(crate) fn footprint(&self) -> Footprint {
         let read = |name| self.raw.property_int_value(name).ok().flatten();
-        properties.into_iter().filter_map(read).sum()
+        Footprint {
+            tables: read("rocksdb.total-sst-files-size").unwrap_or(0),
+            memtables: read("rocksdb.size-all-mem-tables").unwrap_or(0),
+            block_cache: read("rocksdb.block-cache-usage").unwrap_or(0),
+        }
     }
 
     /// Makes an image of the whole database, as it is at one moment, in a directory that does not exist yet.

@@ -24,6 +24,7 @@ mod directory;
 mod durable;
 mod error;
 mod failure;
+mod footprint;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[allow(
@@ -44,6 +45,7 @@ mod state;
 pub use directory::DataDirectory;
 pub use error::{ClusterName, Error, Result};
 pub use failure::Failure;
+pub use footprint::Footprint;
 pub use log::{
     Completion, FlushedIndex, LogGauge, LogStatistics, LogStore, OnFlushed, Purged, completion,
 };

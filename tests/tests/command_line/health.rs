@@ -82,6 +82,10 @@ async fn what_is_measured_is_described_and_names_nobody() {
         "chancery_log_entries",
         "chancery_database_bytes{database=\"log\"}",
         "chancery_database_bytes{database=\"state\"}",
+        "chancery_memory_bytes{part=\"log_memtables\"}",
+        "chancery_memory_bytes{part=\"state_memtables\"}",
+        "chancery_memory_bytes{part=\"block_cache\"}",
+        "chancery_memory_bytes{part=\"recent_changes\"}",
         "chancery_mint_refusals_total{reason=\"NOT_GRANTED\"}",
     ] {
         assert!(value(more_than_none) > 0.0, "{more_than_none}");

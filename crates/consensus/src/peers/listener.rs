@@ -2,7 +2,6 @@
 //! number, and to each connection the number that its key proved.
 
 use std::{
-    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,7 +13,7 @@ use futures::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,14 +21,16 @@ use tonic::transport::server::Connected;
 
 use super::{
     book::PeerBook,
+    handshakes::{Handshake, Handshakes},
     transport::{Connection, Later, Transport},
 };
 
 /// How long a handshake may take; a peer needs one round trip and one signature.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
-/// Handshakes in flight. One more ends the oldest: who does not finish holds nobody
-/// up, and a peer has finished long before so many came after it.
-const HANDSHAKES: usize = 64;
+pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
+/// Handshakes in flight, and of one address: who does not finish holds nobody up.
+/// A peer opens three connections, and peers may share an address.
+pub(crate) const HANDSHAKES: usize = 256;
+const HANDSHAKES_OF_ADDRESS: usize = 64;
 /// Established connections; a peer opens three.
 const CONNECTIONS: usize = 256;
 /// How long to leave a listener alone that just failed (no file descriptors left).
@@ -138,9 +139,9 @@ async fn accept(
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut tasks = JoinSet::new();
-    let mut shaking: VecDeque<AbortHandle> = VecDeque::new();
+    let shaking = Handshakes::within(HANDSHAKES, HANDSHAKES_OF_ADDRESS);
     loop {
-        let connection = match transport.accept().await {
+        let (connection, from) = match transport.accept().await {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::warn!(%error, "the listener for peers cannot accept; trying again");
@@ -151,14 +152,9 @@ async fn accept(
         let (acceptor, sender, places) = (acceptor.clone(), sender.clone(), places.clone());
         let hangup = hangup(stopping.clone());
         while tasks.try_join_next().is_some() {}
-        shaking.retain(|handshake| !handshake.is_finished());
-        if shaking.len() >= HANDSHAKES
-            && let Some(oldest) = shaking.pop_front()
-        {
-            oldest.abort();
-        }
-        shaking.push_back(tasks.spawn(async move {
-            let Some(stream) = shake(acceptor, connection).await else {
+        let handshake = shaking.begin(from);
+        tasks.spawn(async move {
+            let Some(stream) = shake(acceptor, connection, handshake).await else {
                 return;
             };
             let Ok(place) = places.try_acquire_owned() else {
@@ -176,7 +172,7 @@ async fn accept(
             };
             // The receiver is gone only when the listener is shutting down.
             let _ = sender.send(Ok(connection)).await;
-        }));
+        });
     }
 }
 
@@ -191,8 +187,17 @@ fn hangup(mut stopping: watch::Receiver<bool>) -> Later<'static, ()> {
 async fn shake(
     acceptor: TlsAcceptor,
     connection: Box<dyn Connection>,
+    handshake: Handshake,
 ) -> Option<TlsStream<Box<dyn Connection>>> {
-    match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(connection)).await {
+    let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(connection));
+    let shaken = tokio::select! {
+        shaken = shaken => shaken,
+        () = handshake.given_up() => {
+            tracing::debug!("a handshake on the listener for peers made room for another");
+            return None;
+        }
+    };
+    match shaken {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a handshake on the listener for peers failed");

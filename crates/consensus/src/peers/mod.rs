@@ -10,6 +10,7 @@
 pub(crate) mod book;
 pub(crate) mod dialer;
 pub(crate) mod dismissal;
+pub(crate) mod handshakes;
 pub(crate) mod introduction;
 pub(crate) mod limits;
 pub(crate) mod listener;

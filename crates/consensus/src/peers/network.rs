@@ -311,7 +311,7 @@ fn within_limit<T: Send + 'static>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io;
+    use std::{io, net::IpAddr};
 
     use openraft::network::RPCOption;
 
@@ -332,7 +332,7 @@ mod tests {
             Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
         }
 
-        fn accept(&self) -> Later<'_, io::Result<Box<dyn Connection>>> {
+        fn accept(&self) -> Later<'_, io::Result<(Box<dyn Connection>, IpAddr)>> {
             Box::pin(std::future::pending())
         }
     }

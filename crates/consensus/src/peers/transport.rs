@@ -1,7 +1,11 @@
 //! Where bytes between nodes come from and go to. A seam: a simulation and the
 //! tests put their own network here, everything above it is the real thing.
 
-use std::{io, net::SocketAddr, pin::Pin};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,8 +25,9 @@ pub trait Transport: Send + Sync + 'static {
     /// Connects to the `host:port` that a peer's record states.
     fn dial<'a>(&'a self, address: &'a str) -> Later<'a, io::Result<Box<dyn Connection>>>;
 
-    /// The next connection that somebody opened to this node's listener for peers.
-    fn accept(&self) -> Later<'_, io::Result<Box<dyn Connection>>>;
+    /// The next connection that somebody opened to this node's listener for peers, and
+    /// from where.
+    fn accept(&self) -> Later<'_, io::Result<(Box<dyn Connection>, IpAddr)>>;
 }
 
 /// TCP, without Nagle's delay: a heartbeat does not wait for more bytes.
@@ -60,11 +65,11 @@ impl Transport for TcpTransport {
         })
     }
 
-    fn accept(&self) -> Later<'_, io::Result<Box<dyn Connection>>> {
+    fn accept(&self) -> Later<'_, io::Result<(Box<dyn Connection>, IpAddr)>> {
         Box::pin(async move {
-            let (stream, _) = self.listener.accept().await?;
+            let (stream, from) = self.listener.accept().await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Connection>)
+            Ok((Box::new(stream) as Box<dyn Connection>, from.ip()))
         })
     }
 }

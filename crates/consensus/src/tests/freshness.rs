@@ -123,13 +123,9 @@ async fn a_tick_that_was_shortened_does_not_wait_for_the_long_one() {
         outcome.verdict.unwrap();
     };
     set(600_000).await;
-    eventually("it sleeps", async || {
-        let before = *proved.borrow();
-        // Many of the former ticks.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        *proved.borrow() == before
-    })
-    .await;
+    let mut sleeping = node.inner.prover.sleeping.subscribe();
+    let long = sleeping.wait_for(|tick| *tick == Duration::from_millis(600_000));
+    tokio::time::timeout(PATIENCE, long).await.unwrap().unwrap();
     let waited = node.next_proof(PATIENCE).await;
     assert!(
         waited.is_ok(),

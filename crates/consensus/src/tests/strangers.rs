@@ -8,9 +8,10 @@ use tonic::{Code, Status};
 
 use super::cluster::{Cluster, PATIENCE, new_peer_key, owner};
 use crate::{
-    codec,
+    Clocks, SystemClocks, codec,
     peers::{
         dialer::{Dialer, Lane, PeerClient},
+        listener::{HANDSHAKE_LIMIT, HANDSHAKES},
         tls::PeerIdentity,
     },
 };
@@ -374,5 +375,38 @@ async fn who_does_not_finish_a_handshake_holds_nobody_up() {
     let read = tokio::io::AsyncReadExt::read_to_end(&mut oldest, &mut rest);
     tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
     drop(silent);
+    cluster.end().await;
+}
+
+/// From an address of its own; loopback has many.
+async fn connect_from(host: u8, to: &str) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+    socket.connect(to.parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_handshakes_ends_none_of_another_address() {
+    let cluster = Cluster::born().await;
+    let address = cluster.machines[&1].address.clone();
+    loop {
+        let began = SystemClocks.boot();
+        let slow = connect_from(1, &address).await;
+        let mut flood = Vec::new();
+        for _ in 0..2 * HANDSHAKES {
+            flood.push(connect_from(2, &address).await);
+        }
+        let mut rest = Vec::new();
+        let read = tokio::io::AsyncReadExt::read_to_end(&mut flood[0], &mut rest);
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        let slow = slow.into_std().unwrap();
+        let read = slow.peek(&mut [0]).map_err(|error| error.kind());
+        // On a machine that is so slow it may have been hung up on for its slowness.
+        let taken = SystemClocks.boot().since(began).unwrap();
+        if taken < HANDSHAKE_LIMIT {
+            assert_eq!(read, Err(std::io::ErrorKind::WouldBlock));
+            break;
+        }
+    }
     cluster.end().await;
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -127,11 +128,11 @@ impl Transport for Wire {
         })
     }
 
-    fn accept(&self) -> Later<'_, io::Result<Box<dyn Connection>>> {
+    fn accept(&self) -> Later<'_, io::Result<(Box<dyn Connection>, IpAddr)>> {
         Box::pin(async move {
-            let (stream, _) = self.listener.accept().await?;
+            let (stream, from) = self.listener.accept().await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Connection>)
+            Ok((Box::new(stream) as Box<dyn Connection>, from.ip()))
         })
     }
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use chancery_consensus::owned_as_one;
 use parking_lot::Mutex;
 use thiserror::Error;
 
@@ -101,12 +102,8 @@ impl Holder {
         }
     }
 
-    /// One who controls an IPv6 address controls its /64.
     pub(crate) fn at(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
-            v4 => v4,
-        })
+        Self::Address(owned_as_one(address))
     }
 }
 

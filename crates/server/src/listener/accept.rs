@@ -115,7 +115,7 @@ impl Listener {
 
 /// Who gets in.
 struct Gate {
-    handshakes: Arc<Handshakes>,
+    handshakes: Handshakes,
     connections: Arc<Semaphore>,
 }
 

@@ -1,7 +1,6 @@
 //! The thread that writes: from the lanes into the segments.
 
 use std::{
-    collections::VecDeque,
     io,
     sync::Arc,
     thread,
@@ -10,13 +9,15 @@ use std::{
 
 use chancery_revocation::BootTime;
 use metrics::counter;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::{
     Cause, Gap, RecordLimits, Recorder,
     disk::{Disk, Ended},
     format::{Ending, RECORD_BYTES, SegmentHeader},
+    kept::Kept,
     lanes::Lane,
+    outage::Outage,
     recover::Next,
     segment::{Beginning, Segment},
     start::Author,
@@ -40,8 +41,6 @@ pub(super) const BATCH_RECORDS: u64 = 4_096;
 const UNSYNCED_RECORDS: u64 = (MAX_UNSYNCED / RECORD_BYTES) as u64 + BATCH_RECORDS;
 /// And ends beyond so many bytes.
 pub(super) const BATCH_BYTES: usize = 1 << 20;
-/// How often it is said that records are dropped.
-const SAY_DROPS_EVERY: Duration = Duration::from_secs(60);
 /// How long a stopping node tries to write what it has.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -65,7 +64,7 @@ pub(super) struct Writer<D> {
     syncer: Syncer,
     segment: Option<Segment>,
     next: Next,
-    kept: VecDeque<Ended>,
+    kept: Kept,
     /// For how long this node's processes had kept records when this one began, and when
     /// that was.
     kept_before: (u64, BootTime),
@@ -85,12 +84,7 @@ pub(super) struct Writer<D> {
     synced: Instant,
     /// The last sync failed, and none has succeeded since.
     unsafe_since_sync: bool,
-    /// That nothing can be written was said.
-    outage: bool,
-    /// That no more records may be dropped was said, in this outage.
-    exhausted: bool,
-    /// When it was last said that records are dropped.
-    drops_said: Option<Instant>,
+    outage: Outage,
     /// Records and bytes that were counted.
     counted: (u64, u64),
 }
@@ -117,16 +111,14 @@ impl<D: Disk> Writer<D> {
             sync_at_once: false,
             synced_unsaid: false,
             next,
-            kept: kept.into(),
+            kept: Kept::new(kept),
             as_of_ms: started_ms,
             drops_seen_ms: started_ms,
             marked_ms: started_ms,
             first_lane: 0,
             synced: Instant::now(),
             unsafe_since_sync: false,
-            outage: false,
-            exhausted: false,
-            drops_said: None,
+            outage: Outage::default(),
         })
     }
 
@@ -157,32 +149,16 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// One failure is said once, and so is that it is over.
     fn say(&mut self, pass: &io::Result<Pass>) {
         match pass {
-            Err(error) if !self.outage => {
-                self.outage = true;
-                error!(
-                    %error,
-                    waiting_at_most = self.recorder.room(),
-                    "records of mints cannot be written: once so many wait, mints are refused \
-                     (AUDIT_BEHIND) or not recorded, as the cluster's `records_when_behind` says; \
-                     make room, or mend the disk"
-                );
+            Err(error) => {
+                self.outage.begin(error, self.recorder.room());
+                if self.reserved > 0 && !self.recorder.may_drop() {
+                    self.outage.exhaust(self.reserved);
+                }
             }
-            Err(_) if self.reserved > 0 && !self.exhausted && !self.recorder.may_drop() => {
-                self.exhausted = true;
-                error!(
-                    uncounted = self.reserved,
-                    "as many records of mints were dropped as may be while none can be counted \
-                     (`records.uncounted`): from here on mints are refused (AUDIT_BEHIND)"
-                );
-            }
-            Ok(_) if self.outage && !self.unsafe_since_sync => {
-                (self.outage, self.exhausted) = (false, false);
-                info!("records of mints are written again");
-            }
-            _ => {}
+            Ok(_) if !self.unsafe_since_sync => self.outage.end(),
+            Ok(_) => {}
         }
     }
 
@@ -309,7 +285,7 @@ impl<D: Disk> Writer<D> {
         let Some(segment) = self.segment.take() else {
             return Ok(None);
         };
-        self.kept.push_back(Ended {
+        self.kept.push(Ended {
             segment: segment.number(),
             bytes: segment.end().length,
             kept_ms: self.kept_ms(),
@@ -346,7 +322,7 @@ impl<D: Disk> Writer<D> {
                 kept_ms: self.kept_ms(),
             },
             gap: self.next.gap.clone(),
-            deleted: self.too_old(),
+            deleted: self.kept.too_old(&self.limits, self.kept_ms()),
         };
         let (bytes, chain) = beginning.encode();
         let file = self.disk.create(self.next.number, &bytes)?;
@@ -361,7 +337,7 @@ impl<D: Disk> Writer<D> {
         self.marked_ms = now_ms;
         self.synced = Instant::now();
         if let Some(through) = beginning.deleted {
-            self.let_go(through);
+            self.kept.let_go(through, &self.disk);
         }
         Ok(())
     }
@@ -379,40 +355,6 @@ impl<D: Disk> Writer<D> {
             self.limits.uncounted
         } else {
             self.reserved
-        }
-    }
-
-    /// The last segment that is too old, or one too many. Its age is what this node has
-    /// run since it ended: a wall clock that stands ahead must not have the audit trail
-    /// deleted.
-    fn too_old(&self) -> Option<u64> {
-        let keep_ms = self.limits.keep_seconds.saturating_mul(1000);
-        let kept_ms = self.kept_ms();
-        let mut bytes: u64 = self.kept.iter().map(|ended| ended.bytes).sum();
-        bytes = bytes.saturating_add(self.limits.segment_bytes);
-        let mut through = None;
-        for ended in &self.kept {
-            let young = kept_ms.saturating_sub(ended.kept_ms) < keep_ms;
-            if bytes <= self.limits.keep_bytes && young {
-                break;
-            }
-            bytes = bytes.saturating_sub(ended.bytes);
-            through = Some(ended.segment);
-        }
-        through
-    }
-
-    /// Deletes segments, the oldest first. The chain says so by now: who finds them
-    /// missing finds out why.
-    fn let_go(&mut self, through: u64) {
-        while let Some(ended) = self.kept.front().filter(|ended| ended.segment <= through) {
-            let segment = ended.segment;
-            if let Err(error) = self.disk.remove(segment) {
-                warn!(segment, %error, "old records of mints cannot be deleted");
-                return;
-            }
-            info!(segment, "old records of mints were deleted");
-            self.kept.pop_front();
         }
     }
 
@@ -446,14 +388,7 @@ impl<D: Disk> Writer<D> {
             counter!("chancery_records_dropped_total").increment(gap.records);
             segment.gap(&gap);
             segment.allow_drops_later(gap.records);
-            let quiet = |said: Instant| said.elapsed() < SAY_DROPS_EVERY;
-            if !self.drops_said.is_some_and(quiet) {
-                self.drops_said = Some(Instant::now());
-                warn!(
-                    records = gap.records,
-                    "records of mints were dropped, and are counted as gaps"
-                );
-            }
+            self.outage.dropped(gap.records);
         }
         self.drops_seen_ms = now_ms;
         if written {

@@ -22,7 +22,7 @@ use super::{
     read,
 };
 use crate::{
-    DataDirectory, Error, Result,
+    DataDirectory, Error, Footprint, Result,
     database::{Database, Durability},
 };
 
@@ -49,8 +49,8 @@ pub struct LogStatistics {
     pub entries: u64,
     /// Votes on the disk by them.
     pub votes: u64,
-    /// About how much the log takes, on the disk and in memory.
-    pub bytes: u64,
+    /// What it takes.
+    pub footprint: Footprint,
 }
 
 /// Reads what a log has done, and does not keep it open.
@@ -279,7 +279,7 @@ impl LogStore {
             syncs: self.handle.database.syncs(),
             entries: counters.entries.load(Ordering::Relaxed),
             votes: counters.votes.load(Ordering::Relaxed),
-            bytes: self.handle.database.bytes(),
+            footprint: self.handle.database.footprint(),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     APPLIED, Applied, Checkpoint, FinishedState, StagedState, checkpoint::Images, installed,
 };
 use crate::{
-    DataDirectory, Error, Result, Rows,
+    DataDirectory, Error, Footprint, Result, Rows,
     database::{Database, Durability, Pair},
     row,
     row::{Row, RowWrite},
@@ -98,9 +98,9 @@ impl StateStore {
         Ok(())
     }
 
-    /// About how much the state takes, on the disk and in memory, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.database().bytes()
+    /// What the state takes.
+    pub fn footprint(&self) -> Footprint {
+        self.database().footprint()
     }
 
     /// How far the state has come; `None` before the first write.

@@ -103,6 +103,8 @@ async fn run(run: Run) -> bool {
     let mut well = true;
     let length = Duration::from_secs_f64(run.minutes * 60.0);
     if !length.is_zero() {
+        say("what has a bound is filled up to it");
+        well &= load::warm_up::run(&rig).await;
         say(&format!(
             "{} agents, {} mints a second and everything else, for {} minutes",
             run.agents, run.rate, run.minutes

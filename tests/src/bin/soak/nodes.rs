@@ -6,7 +6,7 @@ use chancery_tests::{http, node::Node};
 
 /// Metrics that tell how much a node holds, each summed over its labels but those
 /// given.
-pub const HELD: [&str; 13] = [
+pub const HELD: [&str; 17] = [
     "chancery_agents",
     "chancery_issuers{state=\"open\"}",
     "chancery_issuers{state=\"retired\"}",
@@ -14,6 +14,10 @@ pub const HELD: [&str; 13] = [
     "chancery_log_entries",
     "chancery_database_bytes{database=\"log\"}",
     "chancery_database_bytes{database=\"state\"}",
+    "chancery_memory_bytes{part=\"log_memtables\"}",
+    "chancery_memory_bytes{part=\"state_memtables\"}",
+    "chancery_memory_bytes{part=\"block_cache\"}",
+    "chancery_memory_bytes{part=\"recent_changes\"}",
     "chancery_connections",
     "chancery_handshakes",
     "chancery_subscribers",

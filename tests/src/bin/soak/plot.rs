@@ -8,8 +8,8 @@ const COLUMNS: usize = 60;
 const ROWS: usize = 12;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// What may be there at the end beyond what was there after the warm-up: a tenth and
-/// this many KiB. In the first sixth caches and memtables fill, and threads take their
-/// arenas.
+/// this many KiB. In the first sixth what the warm-up left settles, caches and memtables
+/// fill, and threads take their arenas.
 const BESIDES_KIB: f64 = 16.0 * 1024.0;
 const TENTH: f64 = 0.1;
 const SIXTHS: u32 = 6;

@@ -8,6 +8,7 @@ use chancery_tests::{
     call,
     chancery::succeed,
     cluster::{Cluster, patient},
+    spans::SHORT,
 };
 use tokio::task::JoinSet;
 use v1::{
@@ -22,20 +23,6 @@ use crate::Run;
 /// of the history that are forgotten.
 const CONFIGURATION: &str = "snapshot_every = 5000\nhistory_mib = 8\n\n[records]\n\
                              segment_bytes = 4194304\nkeep_bytes = 16777216\n";
-const SETTINGS: [&str; 12] = [
-    "--ttl",
-    "60s",
-    "--ttl-cap",
-    "60s",
-    "--jwks-max-age",
-    "2s",
-    "--v-default",
-    "3s",
-    "--v-max",
-    "4s",
-    "--epoch",
-    "30s",
-];
 /// Agents that are suspended, resumed and narrowed all along.
 const FICKLE: usize = 20;
 /// What the fickle are granted by.
@@ -69,8 +56,8 @@ impl Rig {
             &cluster.path(),
             &[
                 &["settings", "set", "--profile", "profile"],
-                &SETTINGS[..],
-                &["--reason", "a long run"],
+                &SHORT[..],
+                &["--epoch", "30s", "--reason", "a long run"],
             ]
             .concat(),
         );

@@ -21,7 +21,8 @@ use tokio_rustls::TlsConnector;
 use tonic::{Streaming, transport::Endpoint};
 use v1::revocation_service_client::RevocationServiceClient;
 
-use super::{Counts, Pace, Plan, connect, tls};
+use super::{Counts, Pace, Plan, connect};
+use chancery_tests::tls;
 
 const SUBSCRIBERS: usize = 100;
 /// How long one waits until it looks whether it is still there.
@@ -31,7 +32,7 @@ const NARROW: u32 = 4 * 1024;
 const WIDE: u32 = (1 << 31) - 1;
 
 pub fn watch(plan: &Arc<Plan>, counts: &Counts) {
-    let config = tls::config(&plan.root, Some(&plan.shop.identity()));
+    let config = tls::config(&plan.root, Some(&plan.shop.identity()), &[tls::HTTP2]);
     let pace = Pace::a_second(20);
     for number in 0..SUBSCRIBERS {
         let (plan, counts, pace) = (plan.clone(), counts.clone(), pace.clone());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rustls::ClientConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Counts, Pace, Plan, connect, tls};
+use super::{Counts, Pace, Plan, connect};
+use chancery_tests::tls;
 
 const SILENT: usize = 4_000;
 const HANGING_UP: usize = 50;
@@ -46,7 +47,7 @@ pub fn greet(plan: &Arc<Plan>, counts: &Counts) {
 }
 
 fn client_hello(plan: &Plan) -> Vec<u8> {
-    let config = tls::config(&plan.root, None);
+    let config = tls::config(&plan.root, None, &[tls::HTTP2]);
     let mut client = ClientConnection::new(config, tls::name(&plan.apis[0])).unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();

@@ -8,7 +8,8 @@ use rustls::ClientConfig;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::{Counts, Pace, Plan, connect, tls};
+use super::{Counts, Pace, Plan, connect};
+use chancery_tests::tls;
 
 const CONNECTIONS: usize = 10_000;
 
@@ -33,7 +34,7 @@ pub fn tcp(plan: &Arc<Plan>, counts: &Counts) {
 }
 
 pub fn tls(plan: &Arc<Plan>, counts: &Counts) {
-    let config = tls::config(&plan.root, None);
+    let config = tls::config(&plan.root, None, &[tls::HTTP2]);
     hold_all(plan, counts, 100, move |_| config.clone());
 }
 
@@ -41,7 +42,7 @@ pub fn agents(plan: &Arc<Plan>, counts: &Counts) {
     let configs: Vec<_> = plan
         .agents
         .iter()
-        .map(|key| tls::config(&plan.root, Some(&key.identity())))
+        .map(|key| tls::config(&plan.root, Some(&key.identity()), &[tls::HTTP2]))
         .collect();
     hold_all(plan, counts, 150, move |number| {
         configs[number % configs.len()].clone()

@@ -8,7 +8,6 @@ mod deaf;
 mod half_open;
 mod idle;
 mod rejected;
-mod tls;
 
 use std::{
     collections::BTreeMap,

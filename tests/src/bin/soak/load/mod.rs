@@ -5,6 +5,7 @@ pub mod mints;
 pub mod reads;
 pub mod registry;
 pub mod revocations;
+pub mod warm_up;
 pub mod watchers;
 
 use std::{

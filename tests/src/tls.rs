@@ -8,8 +8,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 
-/// The root trusted, HTTP/2 asked for.
-pub fn config(root: &str, identity: Option<&Identity>) -> Arc<ClientConfig> {
+/// The root trusted; `protocols` asked for (ALPN), none when it is empty.
+pub fn config(root: &str, identity: Option<&Identity>, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap())
@@ -28,9 +28,12 @@ pub fn config(root: &str, identity: Option<&Identity>) -> Arc<ClientConfig> {
             config.with_client_auth_cert(chain, key).unwrap()
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Arc::new(config)
 }
+
+/// HTTP/2, RFC 9113 section 3.2.
+pub const HTTP2: &[u8] = b"h2";
 
 /// The name that a node's certificate has to have: its address.
 pub fn name(api: &str) -> ServerName<'static> {
