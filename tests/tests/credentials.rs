@@ -8,12 +8,13 @@
     clippy::indexing_slicing
 )]
 
-use chancery_client::{Identity, meta, v1};
+use chancery_client::{Identity, Minted, meta, v1};
 use chancery_credential::{CertificateThumbprint, ConsistencyToken, Revision};
 use chancery_tests::{
     agent::{AUDIENCE, Agent, OWNER, add_owner, mint, register, wanted},
     call,
     cluster::Cluster,
+    http,
     until::until,
     verify::{by_jose, verdict},
 };
@@ -29,6 +30,49 @@ async fn valid_everywhere(cluster: &Cluster, agent: &Agent, token: &str) {
     }
 }
 
+/// The epoch of the issuer that signed a token, by the keys that are listed.
+async fn epoch_of(cluster: &Cluster, token: &str) -> Option<u64> {
+    let keys = call!(
+        cluster.operator(),
+        KeyServiceClient::list,
+        v1::ListKeysRequest::default()
+    );
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let mut issuers = keys.ok()?.issuers.into_iter();
+    let signer = issuers.find(|issuer| Some(&issuer.key_id) == header.kid.as_ref())?;
+    Some(signer.epoch)
+}
+
+/// A token that a node signed in that epoch.
+async fn minted_in(cluster: &Cluster, agent: &Agent, position: usize, epoch: u64) -> Minted {
+    until("a token of the new epoch was minted", || async {
+        let minted = mint(&agent.at(cluster, &[position])).await.ok()?;
+        let of_epoch = epoch_of(cluster, &minted.token).await == Some(epoch);
+        of_epoch.then_some(minted)
+    })
+    .await
+}
+
+async fn rotate(cluster: &Cluster, emergency: bool) -> v1::RotateResponse {
+    let request = v1::RotateRequest {
+        meta: meta("rotated").unwrap(),
+        emergency,
+    };
+    call!(cluster.operator(), KeyServiceClient::rotate, request).unwrap()
+}
+
+fn is_none(span: Option<&prost_types::Duration>) -> bool {
+    span.is_none_or(|span| span.seconds == 0 && span.nanos == 0)
+}
+
+/// What `/readyz` says of each node.
+fn readiness(cluster: &Cluster) -> Vec<u16> {
+    let nodes = cluster.nodes.iter();
+    nodes
+        .map(|node| http::get(&node.admin(), "/readyz").unwrap().0)
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_verify_everywhere_before_during_and_after_a_rotation_and_a_restart() {
     let mut cluster = Cluster::of(3).await;
@@ -38,43 +82,55 @@ async fn tokens_verify_everywhere_before_during_and_after_a_rotation_and_a_resta
     let before = mint(&at(&cluster, 0)).await.unwrap();
     valid_everywhere(&cluster, &agent, &before.token).await;
 
-    let rotated = call!(
-        cluster.operator(),
-        KeyServiceClient::rotate,
-        v1::RotateRequest {
-            meta: meta("planned").unwrap(),
-            emergency: false,
-        }
-    )
-    .unwrap();
+    let rotated = rotate(&cluster, false).await;
+    assert!(!is_none(rotated.lead.as_ref()), "{rotated:?}");
+    assert!(
+        is_none(rotated.jwks_refusals_at_most.as_ref()),
+        "{rotated:?}"
+    );
     let during = mint(&at(&cluster, 0)).await.unwrap();
     valid_everywhere(&cluster, &agent, &before.token).await;
     valid_everywhere(&cluster, &agent, &during.token).await;
 
-    // After the lead, node 1 signs with its issuer of the new epoch.
-    let after = until("a token of the new epoch was minted", || async {
-        let keys = call!(
-            cluster.operator(),
-            KeyServiceClient::list,
-            v1::ListKeysRequest::default()
-        )
-        .ok()?;
-        let minted = mint(&at(&cluster, 0)).await.ok()?;
-        let header = jsonwebtoken::decode_header(&minted.token).ok()?;
-        let issuer = keys
-            .issuers
-            .iter()
-            .find(|issuer| Some(&issuer.key_id) == header.kid.as_ref())?;
-        (issuer.epoch == rotated.epoch).then_some(minted)
-    })
-    .await;
+    let signed_in = epoch_of(&cluster, &during.token).await;
+    assert_eq!(
+        signed_in,
+        Some(rotated.epoch - 1),
+        "nothing is signed before the lead"
+    );
+    // After the lead, each node signs with its issuer of the new epoch.
+    let after = minted_in(&cluster, &agent, 0, rotated.epoch).await;
+    minted_in(&cluster, &agent, 1, rotated.epoch).await;
+    minted_in(&cluster, &agent, 2, rotated.epoch).await;
     for token in [&before, &during, &after] {
         valid_everywhere(&cluster, &agent, &token.token).await;
     }
 
+    // An emergency waits for nobody, says what that costs, and takes no node away from
+    // balancers: no other is better.
+    until("every node is known for long", || async {
+        (readiness(&cluster) == [200; 3]).then_some(())
+    })
+    .await;
+    let rotated = rotate(&cluster, true).await;
+    assert!(is_none(rotated.lead.as_ref()), "{rotated:?}");
+    assert!(
+        !is_none(rotated.jwks_refusals_at_most.as_ref()),
+        "{rotated:?}"
+    );
+    for position in 0..3 {
+        minted_in(&cluster, &agent, position, rotated.epoch).await;
+    }
+    assert_eq!(readiness(&cluster), [200; 3]);
+
     assert_eq!(cluster.nodes[0].stop(), Some(0), "SIGTERM drains");
     cluster.nodes[0].start();
     cluster.serving(0).await;
+    assert_eq!(
+        http::get(&cluster.nodes[0].admin(), "/readyz").unwrap().0,
+        503,
+        "it settles"
+    );
     let restarted = mint(&at(&cluster, 0)).await.unwrap();
     for token in [&before, &during, &after, &restarted] {
         valid_everywhere(&cluster, &agent, &token.token).await;

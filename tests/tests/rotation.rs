@@ -32,11 +32,17 @@ use chancery_tests::{
     until::until,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
-use v1::token_service_client::TokenServiceClient;
+use v1::{
+    revocation_service_client::RevocationServiceClient, revoke_request::Credential,
+    token_service_client::TokenServiceClient,
+};
 
 const EPOCH: Duration = Duration::from_secs(10);
 /// How long a verifier that knows keys only by JWKS keeps them.
 const MAX_AGE: Duration = Duration::from_secs(2);
+/// One token of so many is revoked, and then looked at so often.
+const ONE_IN: usize = 10;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A token is looked at again so long before it ends, and so long after.
 const NEAR: u64 = 2;
 const LIFETIMES: [u32; 3] = [8, 20, 60];
@@ -64,6 +70,8 @@ fn now() -> u64 {
 struct Token {
     token: String,
     expires_at: u64,
+    /// It is revoked once it was found valid.
+    revoked: bool,
 }
 
 /// What the story counts.
@@ -72,6 +80,8 @@ struct Counts {
     minted: AtomicU64,
     found_valid: AtomicU64,
     found_ended: AtomicU64,
+    found_revoked: AtomicU64,
+    /// Keys of valid tokens that were not in a cache that was young enough.
     refetched: AtomicU64,
     most_keys: AtomicU64,
 }
@@ -130,8 +140,10 @@ impl JwksOnly {
         let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
         let mut keys = self.keys(counts).await;
         if keys.find(&kid).is_none() {
-            Counts::one_more(&counts.refetched);
             keys = self.fetch(counts).await;
+            if keys.find(&kid).is_some() {
+                Counts::one_more(&counts.refetched);
+            }
         }
         let Some(key) = keys.find(&kid) else {
             return false;
@@ -148,6 +160,7 @@ impl JwksOnly {
 /// Everybody who can be asked about a token.
 struct Verifiers {
     nodes: Vec<Client>,
+    operator: Client,
     jwks: JwksOnly,
     certificate: Vec<u8>,
     counts: Arc<Counts>,
@@ -156,14 +169,14 @@ struct Verifiers {
 impl Verifiers {
     /// What each node says that answers: a node that is down, or cannot prove that it is
     /// fresh, says nothing of a token.
-    async fn verdicts(&self, token: &str) -> Vec<Option<String>> {
+    async fn verdicts(&self, token: &str, min_revision: &str) -> Vec<Option<String>> {
         let mut verdicts = Vec::new();
         for node in &self.nodes {
             let request = v1::VerifyRequest {
                 token: token.to_owned(),
                 audience: AUDIENCE.to_owned(),
                 certificate_sha256: self.certificate.clone(),
-                min_revision: String::new(),
+                min_revision: min_revision.to_owned(),
             };
             if let Ok(response) = call!(node, TokenServiceClient::verify, request) {
                 let valid = response.verdict() == v1::verify_response::Verdict::Valid;
@@ -174,7 +187,7 @@ impl Verifiers {
     }
 
     async fn must_be_valid(&self, token: &Token) {
-        let verdicts = self.verdicts(&token.token).await;
+        let verdicts = self.verdicts(&token.token, "").await;
         let by_jwks = self.jwks.verifies(&token.token, &self.counts).await;
         // Too late to tell, on a machine that is busy.
         if now() + 1 < token.expires_at {
@@ -184,8 +197,27 @@ impl Verifiers {
         }
     }
 
+    /// Revokes it, and from then on it is refused by whoever answers.
+    async fn must_stay_revoked(&self, token: &Token) {
+        let request = v1::RevokeRequest {
+            meta: chancery_client::meta("a slip").unwrap(),
+            credential: Some(Credential::Token(token.token.clone())),
+        };
+        let revoked = call!(self.operator, RevocationServiceClient::revoke, request);
+        let revoked = revoked.expect("no revocation fails through the SDK");
+        let since = revoked.committed.unwrap().consistency_token;
+        while now() < token.expires_at {
+            let verdicts = self.verdicts(&token.token, &since).await;
+            assert!(verdicts.iter().all(Option::is_some), "{verdicts:?}");
+            if !verdicts.is_empty() {
+                Counts::one_more(&self.counts.found_revoked);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn must_have_ended(&self, token: &Token) {
-        let verdicts = self.verdicts(&token.token).await;
+        let verdicts = self.verdicts(&token.token, "").await;
         assert!(verdicts.iter().all(Option::is_some), "{verdicts:?}");
         assert!(!self.jwks.verifies(&token.token, &self.counts).await);
         Counts::one_more(&self.counts.found_ended);
@@ -194,8 +226,12 @@ impl Verifiers {
     /// From its mint to its end.
     async fn follow(self: Arc<Self>, token: Token) {
         self.must_be_valid(&token).await;
-        until_second(token.expires_at - NEAR).await;
-        self.must_be_valid(&token).await;
+        if token.revoked {
+            self.must_stay_revoked(&token).await;
+        } else {
+            until_second(token.expires_at - NEAR).await;
+            self.must_be_valid(&token).await;
+        }
         until_second(token.expires_at + NEAR).await;
         self.must_have_ended(&token).await;
     }
@@ -216,7 +252,8 @@ async fn mint_on(
 ) -> Vec<tokio::task::JoinHandle<()>> {
     let mut followed = Vec::new();
     let mut every = tokio::time::interval(MINT_EVERY);
-    for (client, lifetime) in clients.iter().cycle().zip(LIFETIMES.iter().cycle()) {
+    let turns = clients.iter().cycle().zip(LIFETIMES.iter().cycle());
+    for (number, (client, lifetime)) in turns.enumerate() {
         every.tick().await;
         let left = until.saturating_duration_since(Instant::now()).as_secs();
         if left == 0 {
@@ -236,21 +273,24 @@ async fn mint_on(
         let token = Token {
             token: minted.token,
             expires_at: minted.expires_at,
+            revoked: number % ONE_IN == 0,
         };
         followed.push(tokio::spawn(verifiers.clone().follow(token)));
     }
     followed
 }
 
-fn newest_epoch(cluster: &Cluster) -> u64 {
+/// Those that have an issuer which has not expired.
+fn epochs(cluster: &Cluster) -> BTreeSet<u64> {
     let issuers = json(&cluster.path(), &["epoch", "show", "--profile", "profile"]);
-    let epochs: BTreeSet<u64> = issuers
-        .as_array()
-        .unwrap()
-        .iter()
+    let issuers = issuers.as_array().unwrap().iter();
+    issuers
         .map(|issuer| issuer["epoch"].as_u64().unwrap())
-        .collect();
-    epochs.into_iter().next_back().unwrap()
+        .collect()
+}
+
+fn newest_epoch(cluster: &Cluster) -> u64 {
+    epochs(cluster).into_iter().next_back().unwrap()
 }
 
 /// As short as they may be for epochs of ten seconds: those once nobody goes by the
@@ -279,6 +319,7 @@ async fn tokens_verify_until_they_end_while_keys_rotate_and_leaders_die() {
         nodes: (0..3)
             .map(|position| cluster.operator_at(position))
             .collect(),
+        operator: cluster.operator(),
         jwks: JwksOnly {
             apis: cluster
                 .nodes
@@ -351,6 +392,18 @@ async fn tokens_verify_until_they_end_while_keys_rotate_and_leaders_die() {
     );
     assert_eq!(ended, minted, "each was followed to its end");
     assert!(valid > minted, "most were found valid at both ends");
+    let revoked = Counts::of(&counts.found_revoked);
+    assert!(
+        revoked > minted / ONE_IN as u64,
+        "{revoked} looks at revoked tokens"
+    );
+    // A planned rotation asks nothing of a verifier that keeps keys as long as it may:
+    // only the first issuer of a process is unknown when it signs.
+    let refetched = Counts::of(&counts.refetched);
+    assert!(
+        refetched <= restarts,
+        "{refetched} keys were not known in time, {restarts} processes began"
+    );
     // Those of the epochs that the keeper lets live at once, one a node, and one a
     // restart.
     let bound = 3 * KEPT_EPOCHS as u64 + restarts;
@@ -359,4 +412,8 @@ async fn tokens_verify_until_they_end_while_keys_rotate_and_leaders_die() {
         most <= bound,
         "{most} keys are published, {bound} expected at most"
     );
+    chancery_tests::until::until("the first epoch's keys are published no more", || async {
+        (!epochs(&cluster).contains(&first_epoch)).then_some(())
+    })
+    .await;
 }

@@ -5,12 +5,12 @@ use std::fmt::{self, Write as _};
 
 use chancery_credential::{Grant, KeyThumbprint};
 
-use crate::command::Command;
+use crate::command::{Command, KeyChange};
 use crate::settings_change::SettingsChange;
 
 impl Command {
     /// Every [`name`](Self::name).
-    pub const NAMES: [&str; 33] = [
+    pub const NAMES: [&str; 35] = [
         "BIRTH",
         "TICK",
         "REGISTER_AGENT",
@@ -25,6 +25,8 @@ impl Command {
         "REMOVE_GRANT_SET",
         "ADD_OPERATOR",
         "ADD_SERVICE",
+        "UPDATE_OPERATOR",
+        "UPDATE_SERVICE",
         "REMOVE_OPERATOR",
         "REMOVE_SERVICE",
         "OPEN_EPOCH",
@@ -64,6 +66,8 @@ impl Command {
             Self::RemoveGrantSet(_) => "REMOVE_GRANT_SET",
             Self::AddOperator(_) => "ADD_OPERATOR",
             Self::AddService(_) => "ADD_SERVICE",
+            Self::UpdateOperator(_) => "UPDATE_OPERATOR",
+            Self::UpdateService(_) => "UPDATE_SERVICE",
             Self::RemoveOperator(_) => "REMOVE_OPERATOR",
             Self::RemoveService(_) => "REMOVE_SERVICE",
             Self::OpenEpoch { .. } => "OPEN_EPOCH",
@@ -77,7 +81,7 @@ impl Command {
             Self::RetireNode(_) => "RETIRE_NODE",
             Self::ReadmitNode { .. } => "READMIT_NODE",
             Self::SeatNode { .. } => "SEAT_NODE",
-            Self::RemoveNode(_) => "REMOVE_NODE",
+            Self::RemoveNode { .. } => "REMOVE_NODE",
             Self::ExpireRegistrations => "EXPIRE_REGISTRATIONS",
             Self::RaiseFloor(_) => "RAISE_FLOOR",
             Self::SetSettings(_) => "SET_SETTINGS",
@@ -116,6 +120,8 @@ impl Command {
             Self::AddOwner { name, .. } => one("owner", name),
             Self::PutGrantSet { name, .. } | Self::RemoveGrantSet(name) => one("grant-set", name),
             Self::AddOperator(spec) => one("operator", &spec.name),
+            Self::UpdateOperator(change) => one("operator", &change.name),
+            Self::UpdateService(change) => one("service", &change.name),
             Self::RemoveOperator(name) => one("operator", name),
             Self::AddService(spec) => one("service", &spec.name),
             Self::RemoveService(name) => one("service", name),
@@ -131,7 +137,7 @@ impl Command {
             Self::RevokeEpoch(number) => one("epoch", number),
             Self::RevokeNode(number)
             | Self::RetireNode(number)
-            | Self::RemoveNode(number)
+            | Self::RemoveNode { node: number, .. }
             | Self::SeatNode { node: number, .. }
             | Self::ReadmitNode { node: number, .. } => one("node", number),
             Self::AdmitNode(spec) => one("node", &spec.name),
@@ -174,6 +180,21 @@ impl Command {
                     details.say("audience", audience);
                 }
                 details.keys(&spec.keys);
+            }
+            Self::UpdateOperator(change) => {
+                if let Some(roles) = change.roles {
+                    details.say("roles", roles);
+                }
+                details.key_change(&change.keys);
+                if let Some(expires_at) = change.expires_at {
+                    details.say("expires-at", expires_at);
+                }
+            }
+            Self::UpdateService(change) => {
+                for audience in change.audiences.iter().flatten() {
+                    details.say("audience", audience);
+                }
+                details.key_change(&change.keys);
             }
             Self::OpenEpoch { emergency } => details.flag("emergency", *emergency),
             Self::AdmitNode(spec) => {
@@ -224,6 +245,15 @@ impl Details {
     fn keys(&mut self, keys: &[KeyThumbprint]) {
         for key in keys {
             self.say("key", key);
+        }
+    }
+
+    fn key_change(&mut self, change: &KeyChange) {
+        for key in &change.added {
+            self.say("key-added", key);
+        }
+        for key in &change.removed {
+            self.say("key-removed", key);
         }
     }
 

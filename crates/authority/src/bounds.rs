@@ -49,6 +49,9 @@ pub const EXPIRED_REGISTRATIONS: usize = 1_024;
 /// How far a request id may lie behind log time, and how far ahead of it,
 /// milliseconds.
 pub const REQUEST_WINDOW_MS: u64 = 60_000;
+/// How far a client's clock may lie behind log time for what it asks now to be later
+/// than what stands, milliseconds: as far apart as the clocks of nodes may be.
+pub const ASKED_BEHIND_MS: u64 = 2_000;
 /// Rows that one command drops of what nothing can reach any more (forgotten
 /// requests, ids of expired issuers, watermarks under the floor), so that no
 /// single command does unbounded work.

@@ -76,6 +76,10 @@ pub enum Command {
     AddOperator(OperatorSpec),
     /// Adds a service.
     AddService(ServiceSpec),
+    /// Changes an operator. What it takes away it takes away at once.
+    UpdateOperator(OperatorChange),
+    /// Changes a service. What it takes away it takes away at once.
+    UpdateService(ServiceChange),
     /// Removes an operator, never the last keeper that does not expire.
     RemoveOperator(PrincipalName),
     /// Removes a service.
@@ -129,7 +133,13 @@ pub enum Command {
     /// [`RevokeNode`](Self::RevokeNode) began: the node is no member any more, and
     /// never again one under this number. The record and the key stay, so that it
     /// is known when it comes back.
-    RemoveNode(NodeNumber),
+    RemoveNode {
+        /// Which.
+        node: NodeNumber,
+        /// The peer key that it had when its removal was waited for: whoever came back
+        /// with another since is not what was waited for.
+        key: KeyThumbprint,
+    },
     /// Raises the floor: tokens below it are refused, watermarks at or below it
     /// are dropped.
     RaiseFloor(Revision),
@@ -228,6 +238,39 @@ pub struct ServiceSpec {
     pub audiences: Vec<Audience>,
     /// 1 to 8, none held by anybody else.
     pub keys: Vec<KeyThumbprint>,
+}
+
+/// What changes of a principal's keys; it has 1 to 8 afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyChange {
+    /// None held by anybody else.
+    pub added: Vec<KeyThumbprint>,
+    /// Each one of its own.
+    pub removed: Vec<KeyThumbprint>,
+}
+
+/// What changes of an operator; what is not named stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorChange {
+    /// Whose.
+    pub name: PrincipalName,
+    /// All that it has afterwards; at least one.
+    pub roles: Option<Roles>,
+    /// Of its keys.
+    pub keys: KeyChange,
+    /// When it loses its standing, seconds since the Unix epoch; 0: never.
+    pub expires_at: Option<u64>,
+}
+
+/// What changes of a service; what is not named stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceChange {
+    /// Whose.
+    pub name: PrincipalName,
+    /// All that it has afterwards; 1 to 64.
+    pub audiences: Option<Vec<Audience>>,
+    /// Of its keys.
+    pub keys: KeyChange,
 }
 
 /// A node, as it is asked for.

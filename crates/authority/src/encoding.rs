@@ -54,9 +54,10 @@ pub(crate) fn canonical(row: &Row) -> Vec<u8> {
         Row::Service(service) => out.service(service),
         Row::Node(node) => out.node(node),
         Row::Issuer(issuer) => out.issuer(issuer),
-        Row::Suspension(subject, since) => {
+        Row::Suspension(subject, record) => {
             out.subject(subject);
-            out.u64(since.0);
+            out.u64(record.since.0);
+            out.u64(record.asked_ms);
         }
         Row::Watermark(subject, revision) => {
             out.subject(subject);
@@ -192,6 +193,7 @@ impl Bytes {
         self.text(set.name.as_str());
         self.grants(&set.grants);
         self.u64(set.changed_at.0);
+        self.u64(set.asked_ms);
     }
 
     fn operator(&mut self, operator: &OperatorRecord) {
@@ -200,6 +202,7 @@ impl Bytes {
         self.list(&operator.keys, |out, key| out.fixed(key.as_bytes()));
         self.u64(operator.expires_at);
         self.u64(operator.added_at.0);
+        self.u64(operator.asked_ms);
     }
 
     fn service(&mut self, service: &ServiceRecord) {
@@ -209,6 +212,7 @@ impl Bytes {
         });
         self.list(&service.keys, |out, key| out.fixed(key.as_bytes()));
         self.u64(service.added_at.0);
+        self.u64(service.asked_ms);
     }
 
     fn node(&mut self, node: &NodeRecord) {

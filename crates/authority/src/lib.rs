@@ -49,7 +49,8 @@ mod view;
 
 pub use bounds::*;
 pub use command::{
-    AgentSpec, Birth, Command, NodeSpec, OpenIssuer, OperatorSpec, Seat, ServiceSpec,
+    AgentSpec, Birth, Command, KeyChange, NodeSpec, OpenIssuer, OperatorChange, OperatorSpec, Seat,
+    ServiceChange, ServiceSpec,
 };
 pub use directory::Directory;
 pub use event::{Answer, Event};
@@ -60,7 +61,7 @@ pub use principal::{AgentEntry, GrantSetEntry, NoStanding, OwnerEntry, Principal
 pub use record::{
     AgentRecord, ClockRecord, EpochRecord, GrantSetRecord, Holder, IssuerRecord, IssuerStanding,
     Limits, MetaRecord, NodeRecord, OperatorRecord, OwnerRecord, RequestKey, RequestRecord,
-    ServiceRecord,
+    ServiceRecord, SuspensionRecord,
 };
 pub use rejection::{Kind, Reason, Rejection};
 pub use role::{Role, Roles};

@@ -49,6 +49,7 @@ pub fn permission(command: &Command) -> Permission {
         | Command::PutGrantSet { .. }
         | Command::RemoveGrantSet(_)
         | Command::AddService(_)
+        | Command::UpdateService(_)
         | Command::RemoveService(_) => operators(&[Role::Registrar]),
         Command::Suspend(_) | Command::Resume(_) | Command::RevokeHeld(_) => {
             operators(&[Role::Responder])
@@ -62,6 +63,7 @@ pub fn permission(command: &Command) -> Permission {
             ..operators(&[Role::Registrar, Role::Responder])
         },
         Command::AddOperator(_)
+        | Command::UpdateOperator(_)
         | Command::RemoveOperator(_)
         | Command::RevokeIssuer(_)
         | Command::RevokeEpoch(_)
@@ -70,7 +72,7 @@ pub fn permission(command: &Command) -> Permission {
         | Command::RetireNode(_)
         | Command::ReadmitNode { .. }
         | Command::SeatNode { .. }
-        | Command::RemoveNode(_)
+        | Command::RemoveNode { .. }
         | Command::SetSettings(_) => operators(&[Role::Keeper]),
         Command::OpenEpoch { emergency } => Permission {
             node: if *emergency {

@@ -64,6 +64,19 @@ pub struct GrantSetRecord {
     pub grants: Box<[Grant]>,
     /// Never after the applied revision.
     pub changed_at: Revision,
+    /// What was asked before does not change it, milliseconds since the Unix epoch.
+    pub asked_ms: u64,
+}
+
+/// That a subject is suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuspensionRecord {
+    /// Of the first suspension since it was last resumed. Never after the applied
+    /// revision.
+    pub since: Revision,
+    /// A resumption that was asked before does not lift it, milliseconds since the Unix
+    /// epoch: of the last suspension.
+    pub asked_ms: u64,
 }
 
 /// A person, or a tool of theirs. At least one operator is a keeper that never
@@ -80,6 +93,8 @@ pub struct OperatorRecord {
     pub expires_at: u64,
     /// Never after the applied revision.
     pub added_at: Revision,
+    /// What was asked before does not change it, milliseconds since the Unix epoch.
+    pub asked_ms: u64,
 }
 
 /// A verifier of tokens.
@@ -93,6 +108,8 @@ pub struct ServiceRecord {
     pub keys: Box<[KeyThumbprint]>,
     /// Never after the applied revision.
     pub added_at: Revision,
+    /// What was asked before does not change it, milliseconds since the Unix epoch.
+    pub asked_ms: u64,
 }
 
 /// A node that was admitted.

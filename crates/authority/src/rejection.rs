@@ -188,6 +188,9 @@ reasons! {
     AgentChanged "AGENT_CHANGED" FailedPrecondition
         "agent {} was changed since it was read"
         "read it again, and change what it is now"
+    AskedBefore "ASKED_BEFORE" FailedPrecondition
+        "{} was changed by a request that was made after this one"
+        "look at what stands now, and ask again; if nothing came between, a clock is wrong, yours behind or theirs ahead, by at most half a minute"
     AgentUnknown "AGENT_UNKNOWN" NotFound
         "agent {} is not registered"
         "check the id, `chancery agent list` shows those that are registered"
@@ -218,6 +221,9 @@ reasons! {
     ExpiryPast "EXPIRY_PAST" InvalidArgument
         "the registration would end at {}, which is past"
         "choose a later time, or suspend or remove it instead"
+    KeyNotTheirs "KEY_NOT_THEIRS" FailedPrecondition
+        "key {} is not one of those that are to lose it"
+        "look which keys there are, with `chancery operator list` or `chancery service list`"
     KeyInUse "KEY_IN_USE" AlreadyExists
         "key {} belongs to another principal or node"
         "use a key of its own"
@@ -337,6 +343,9 @@ reasons! {
     NodeNotLeaving "NODE_NOT_LEAVING" FailedPrecondition
         "node {} was neither retired nor revoked, so its removal has not begun"
         "begin it with `chancery node remove`"
+    NodeReadmitted "NODE_READMITTED" FailedPrecondition
+        "node {} came back with another key since its removal began"
+        "look at it with `chancery node list`, and remove it again if that is still wanted"
     CheckOnlyVoter "CHECK_ONLY_VOTER" FailedPrecondition
         "node {} only checks, and such a node is always a learner"
         "promote another node, or admit this machine anew without check-only"

@@ -10,7 +10,7 @@ use chancery_credential::{
 
 use crate::record::{
     AgentRecord, ClockRecord, EpochRecord, GrantSetRecord, IssuerRecord, MetaRecord, NodeRecord,
-    OperatorRecord, OwnerRecord, RequestKey, RequestRecord, ServiceRecord,
+    OperatorRecord, OwnerRecord, RequestKey, RequestRecord, ServiceRecord, SuspensionRecord,
 };
 use crate::settings::Settings;
 
@@ -156,7 +156,7 @@ pub enum Row {
     /// A row of [`Table::Issuer`].
     Issuer(Arc<IssuerRecord>),
     /// A row of [`Table::Suspension`]: since when.
-    Suspension(Subject, Revision),
+    Suspension(Subject, SuspensionRecord),
     /// A row of [`Table::Watermark`]: what was held before is dead.
     Watermark(Subject, Revision),
     /// A row of [`Table::RevokedToken`].

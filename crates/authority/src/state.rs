@@ -12,7 +12,7 @@ use chancery_credential::{
 use crate::digest;
 use crate::record::{
     AgentRecord, ClockRecord, EpochRecord, GrantSetRecord, Holder, IssuerRecord, NodeRecord,
-    OperatorRecord, OwnerRecord, ServiceRecord,
+    OperatorRecord, OwnerRecord, ServiceRecord, SuspensionRecord,
 };
 use crate::requests::request_floor_ms;
 use crate::row::{Row, RowKey, Table};
@@ -281,7 +281,12 @@ impl State {
     /// minting by its owners, its grant sets, or everything.
     #[must_use]
     pub fn is_suspended(&self, subject: &Subject) -> bool {
-        self.tables.suspensions.contains_key(subject)
+        self.suspension(subject).is_some()
+    }
+
+    /// The suspension of the subject itself.
+    pub(crate) fn suspension(&self, subject: &Subject) -> Option<&SuspensionRecord> {
+        self.tables.suspensions.get(subject)
     }
 }
 

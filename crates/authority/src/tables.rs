@@ -14,6 +14,7 @@ use crate::digest::Sum;
 use crate::record::{
     AgentRecord, ClockRecord, EpochRecord, GrantSetRecord, Holder, IssuerRecord, MetaRecord,
     NodeRecord, OperatorRecord, OwnerRecord, RequestKey, RequestRecord, ServiceRecord,
+    SuspensionRecord,
 };
 use crate::row::{Row, RowKey, Table};
 use crate::settings::Settings;
@@ -31,7 +32,7 @@ pub(crate) struct Tables {
     pub(crate) services: BTreeMap<PrincipalName, Arc<ServiceRecord>>,
     pub(crate) nodes: BTreeMap<NodeNumber, Arc<NodeRecord>>,
     pub(crate) issuers: BTreeMap<IssuerNumber, Arc<IssuerRecord>>,
-    pub(crate) suspensions: BTreeMap<Subject, Revision>,
+    pub(crate) suspensions: BTreeMap<Subject, SuspensionRecord>,
     pub(crate) watermarks: BTreeMap<Subject, Revision>,
     /// Under their issuer; never an empty set.
     pub(crate) revoked: BTreeMap<IssuerNumber, BTreeSet<TokenId>>,
@@ -86,7 +87,7 @@ impl Tables {
             RowKey::Suspension(subject) => self
                 .suspensions
                 .get(subject)
-                .map(|since| Row::Suspension(subject.clone(), *since)),
+                .map(|record| Row::Suspension(subject.clone(), *record)),
             RowKey::Watermark(subject) => self
                 .watermarks
                 .get(subject)
@@ -117,7 +118,7 @@ impl Tables {
             .chain(self.nodes.values().cloned().map(Row::Node))
             .chain(self.issuers.values().cloned().map(Row::Issuer));
         let suspensions = (self.suspensions.iter())
-            .map(|(subject, since)| Row::Suspension(subject.clone(), *since));
+            .map(|(subject, record)| Row::Suspension(subject.clone(), *record));
         let watermarks = (self.watermarks.iter())
             .map(|(subject, revision)| Row::Watermark(subject.clone(), *revision));
         let revoked = (self.revoked.values().flatten()).map(|token| Row::RevokedToken(*token));
@@ -197,8 +198,8 @@ impl Tables {
             Row::Issuer(record) => {
                 self.issuers.insert(record.number, record);
             }
-            Row::Suspension(subject, since) => {
-                self.suspensions.insert(subject, since);
+            Row::Suspension(subject, record) => {
+                self.suspensions.insert(subject, record);
             }
             Row::Watermark(subject, revision) => {
                 self.watermarks.insert(subject, revision);

@@ -339,19 +339,22 @@ impl State {
                 && tokens.iter().all(|token| token.issuer() == *issuer);
             hold(sound, format!("the revoked tokens of issuer {issuer}"))?;
         }
-        for (subject, since) in &tables.suspensions {
+        for (subject, record) in &tables.suspensions {
             // Owners are never removed; an agent's suspension outlives it, and a set's.
             let known = match subject {
                 Subject::Owner(name) => self.owner(name).is_some(),
                 Subject::Agent(_) | Subject::GrantSet(_) | Subject::Everything => true,
             };
             hold(
-                known && self.past(*since),
+                known && self.past(record.since),
                 format!("the suspension of {subject}"),
             )?;
-            let killed = tables.watermarks.get(subject).is_some_and(|at| at >= since);
+            let killed = tables
+                .watermarks
+                .get(subject)
+                .is_some_and(|at| *at >= record.since);
             hold(
-                killed || *since <= meta.floor,
+                killed || record.since <= meta.floor,
                 format!("{subject} is suspended, and holds"),
             )?;
         }

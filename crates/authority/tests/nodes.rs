@@ -4,8 +4,8 @@
 mod support;
 
 use chancery_authority::{Answer, Command, Event, Holder, MAX_NODES, Reason, Seat};
-use chancery_credential::NodeNumber;
-use support::{World, agent_spec, node_spec, peer_key};
+use chancery_credential::{NodeNumber, PeerSigningKey};
+use support::{World, agent_spec, later_peer_key, node_spec, peer_key};
 
 #[test]
 fn nodes_are_numbered_in_order_and_known_by_one_key() {
@@ -47,7 +47,7 @@ fn nodes_are_numbered_in_order_and_known_by_one_key() {
         for command in [
             Command::RevokeNode(number),
             Command::RetireNode(number),
-            Command::RemoveNode(number),
+            removal(unknown, &peer_key(9)),
             readmit(unknown, 9),
         ] {
             assert_eq!(world.refused("root", command), Reason::NodeUnknown);
@@ -69,9 +69,32 @@ fn nodes_are_numbered_in_order_and_known_by_one_key() {
     assert!(world.state.node(NodeNumber(4)).is_some());
 }
 
+fn removal(number: u64, key: &PeerSigningKey) -> Command {
+    Command::RemoveNode {
+        node: NodeNumber(number),
+        key: key.public().thumbprint(),
+    }
+}
+
 fn remove(world: &mut World, number: u64) {
     world.must("root", Command::RetireNode(NodeNumber(number)));
-    world.must("root", Command::RemoveNode(NodeNumber(number)));
+    world.must("root", removal(number, &peer_key(number)));
+}
+
+/// Who removed it the first time was held up after it had waited, and comes when it
+/// leaves for the second: nobody has waited that out.
+#[test]
+fn a_removal_that_comes_late_does_not_end_the_next_one() {
+    let mut world = World::furnished();
+    let number = NodeNumber(2);
+    world.must("root", Command::AdmitNode(node_spec(2)));
+    world.must("root", Command::RetireNode(number));
+    world.readmit(2);
+    world.must("root", Command::RetireNode(number));
+    let late = removal(2, &peer_key(2));
+    assert_eq!(world.refused("root", late), Reason::NodeReadmitted);
+    assert!(world.state.node(number).unwrap().removed_at.is_none());
+    world.must("root", removal(2, &later_peer_key(2, 1)));
 }
 
 #[test]
@@ -79,7 +102,7 @@ fn who_was_removed_never_comes_back_under_that_number() {
     let mut world = World::furnished();
     let number = NodeNumber(2);
     world.must("root", Command::AdmitNode(node_spec(2)));
-    let remove = || Command::RemoveNode(number);
+    let remove = || removal(2, &peer_key(2));
     assert_eq!(
         world.refused("root", remove()),
         Reason::NodeNotLeaving,

@@ -6,7 +6,10 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use chancery_authority::{Actor, Command, Reason, Role, Roles, Seat, SettingsChange, permission};
+use chancery_authority::{
+    Actor, Command, KeyChange, OperatorChange, Reason, Role, Roles, Seat, ServiceChange,
+    SettingsChange, permission,
+};
 use chancery_credential::{EpochNumber, IssuerNumber, NodeNumber, Revision, Subject, TokenId};
 use support::{
     World, agent, agent_id, agent_spec, key, node_spec, operator_spec, principal, service_spec,
@@ -95,6 +98,23 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
             Command::AddOperator(operator_spec("olga", &[Role::Auditor])),
             keepers,
         ),
+        (
+            Command::UpdateOperator(OperatorChange {
+                name: principal("olga"),
+                roles: None,
+                keys: KeyChange::default(),
+                expires_at: None,
+            }),
+            keepers,
+        ),
+        (
+            Command::UpdateService(ServiceChange {
+                name: principal("s"),
+                audiences: None,
+                keys: KeyChange::default(),
+            }),
+            registrars,
+        ),
         (Command::AddService(service_spec("t")), registrars),
         (Command::RemoveOperator(principal("ada")), keepers),
         (Command::RemoveService(principal("s")), registrars),
@@ -111,7 +131,13 @@ fn table(world: &World) -> Vec<(Command, &'static [&'static str])> {
         (Command::RetireNode(NodeNumber(1)), keepers),
         (readmit(1), keepers),
         (seat(1, Seat::Voter), keepers),
-        (Command::RemoveNode(NodeNumber(1)), keepers),
+        (
+            Command::RemoveNode {
+                node: NodeNumber(1),
+                key: key("root"),
+            },
+            keepers,
+        ),
         (floor, nodes),
         (Command::ForgetFormer(Revision(1)), nodes),
         (Command::SetSettings(SettingsChange::default()), keepers),

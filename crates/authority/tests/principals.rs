@@ -3,7 +3,10 @@
 
 mod support;
 
-use chancery_authority::{AgentSpec, Command, Holder, MAX_FIRST_OPERATORS, Reason, Role, Roles};
+use chancery_authority::{
+    AgentSpec, Command, Holder, KeyChange, MAX_FIRST_OPERATORS, OperatorChange, Reason, Role, Roles,
+    ServiceChange,
+};
 use chancery_credential::Grant;
 use support::{
     World, agent_id, agent_spec, grant, key, operator_spec, owner, peer_key, principal,
@@ -304,4 +307,97 @@ fn nobody_but_birth_gives_birth() {
     let stamped = world.stamped(actor, key, Command::Birth(support::birth()));
     let rejection = world.apply(stamped).unwrap_err();
     assert_eq!(rejection.reason(), Reason::RoleMissing);
+}
+
+fn operator_change(name: &str) -> OperatorChange {
+    OperatorChange {
+        name: principal(name),
+        roles: None,
+        keys: KeyChange::default(),
+        expires_at: None,
+    }
+}
+
+/// In between both count, so that nobody is locked out.
+#[test]
+fn an_operator_gets_another_key_and_loses_the_first() {
+    let mut world = World::furnished();
+    let mut change = operator_change("rob");
+    change.keys.added = vec![key("rob-2")];
+    world.must("root", Command::UpdateOperator(change));
+    let rob = |world: &World| world.state.operator(&principal("rob")).unwrap().clone();
+    assert_eq!(rob(&world).keys.len(), 2);
+
+    let mut change = operator_change("rob");
+    change.keys.removed = vec![key("rob")];
+    world.must("root", Command::UpdateOperator(change.clone()));
+    assert_eq!(rob(&world).keys.to_vec(), [key("rob-2")]);
+    assert_eq!(
+        rob(&world).roles,
+        Roles::of(&[Role::Responder]),
+        "as before"
+    );
+    assert!(world.state.holder(&key("rob")).is_none());
+    let suspend = Command::Suspend(chancery_credential::Subject::Everything);
+    assert_eq!(world.refused("rob", suspend), Reason::ActorKeyNotTheirs);
+
+    let again = Command::UpdateOperator(change.clone());
+    assert_eq!(world.refused("root", again), Reason::KeyNotTheirs);
+    change.keys.removed = vec![key("rob-2")];
+    let keyless = Command::UpdateOperator(change.clone());
+    assert_eq!(world.refused("root", keyless), Reason::KeysCount);
+    change.keys = KeyChange {
+        added: vec![key("rita")],
+        removed: Vec::new(),
+    };
+    let taken = Command::UpdateOperator(change);
+    assert_eq!(world.refused("root", taken), Reason::KeyInUse);
+}
+
+#[test]
+fn the_last_keeper_is_not_narrowed_either() {
+    let mut world = World::furnished();
+    let mut narrowed = operator_change("root");
+    narrowed.roles = Some(Roles::of(&[Role::Auditor]));
+    let mut ending = operator_change("root");
+    ending.expires_at = Some(world.now_ms / 1_000 + 60);
+    for change in [&narrowed, &ending] {
+        let update = Command::UpdateOperator(change.clone());
+        assert_eq!(world.refused("root", update), Reason::LastKeeper);
+    }
+    let mut second = operator_change("rob");
+    second.roles = Some(Roles::of(&[Role::Keeper]));
+    world.must("root", Command::UpdateOperator(second));
+    world.must("root", Command::UpdateOperator(narrowed.clone()));
+    // What was asked before is not what stands.
+    let mut late = operator_change("root");
+    late.roles = Some(Roles::of(&[Role::Keeper]));
+    let (actor, proved) = World::actor("rob");
+    let mut late = world.stamped(actor, proved, Command::UpdateOperator(late));
+    late.meta.request.time_ms -= 1;
+    assert_eq!(world.apply(late).unwrap_err().reason(), Reason::AskedBefore);
+}
+
+#[test]
+fn a_service_gets_other_audiences_and_keys() {
+    let mut world = World::furnished();
+    world.must("rita", Command::AddService(service_spec("s")));
+    let change = ServiceChange {
+        name: principal("s"),
+        audiences: Some(vec!["https://other.example".parse().unwrap()]),
+        keys: KeyChange {
+            added: vec![key("s-2")],
+            removed: vec![key("s")],
+        },
+    };
+    world.must("rita", Command::UpdateService(change.clone()));
+    let record = world.state.service(&principal("s")).unwrap();
+    assert_eq!(record.keys.to_vec(), [key("s-2")]);
+    assert_eq!(record.audiences[0].as_str(), "https://other.example");
+    let unknown = ServiceChange {
+        name: principal("t"),
+        ..change
+    };
+    let update = Command::UpdateService(unknown);
+    assert_eq!(world.refused("rita", update), Reason::ServiceUnknown);
 }

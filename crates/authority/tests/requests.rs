@@ -10,9 +10,9 @@ use chancery_authority::{
     RESERVED_REVOKED_TOKENS, Reason, RequestId, RequestKey, RequestRecord, Row, SWEPT_ROWS,
     Stamped,
 };
-use chancery_credential::{IssuerNumber, NodeNumber, Revision, TokenId};
+use chancery_credential::{IssuerNumber, NodeNumber, Revision, Subject, TokenId};
 use chancery_revocation::Change;
-use support::{DAWN_MS, World, agent, agent_id, agent_spec, node_spec, signing_key};
+use support::{DAWN_MS, World, agent, agent_id, agent_spec, grant, node_spec, signing_key};
 
 fn request(world: &mut World, name: &str, command: Command) -> Stamped {
     let (actor, key) = World::actor(name);
@@ -54,6 +54,69 @@ fn a_refusal_is_remembered_too() {
     world.must("rita", Command::RegisterAgent(agent_spec("a")));
     assert_eq!(world.apply(removal).unwrap_err(), refused, "it was decided");
     assert!(world.state.agent(&agent_id("a")).is_some());
+}
+
+/// The same command, on its way for so long.
+fn held_up(world: &mut World, name: &str, command: Command, ms: u64) -> Stamped {
+    let mut stamped = request(world, name, command);
+    stamped.meta.request.time_ms -= ms;
+    stamped
+}
+
+fn alice() -> Subject {
+    Subject::Owner("alice".parse().unwrap())
+}
+
+#[test]
+fn a_resumption_that_was_held_up_does_not_lift_a_later_suspension() {
+    let mut world = World::furnished();
+    world.pass_ms(30_000);
+    world.must("rob", Command::Suspend(alice()));
+    let held_up = |world: &mut World, ms| held_up(world, "rob", Command::Resume(alice()), ms);
+    // Made before the suspension, and nobody decided it before it came.
+    let late = held_up(&mut world, 1);
+    assert_eq!(world.apply(late).unwrap_err().reason(), Reason::AskedBefore);
+    assert!(world.state.is_suspended(&alice()));
+    // Who suspends again means it again.
+    world.pass_ms(10);
+    world.must("rob", Command::Suspend(alice()));
+    let late = held_up(&mut world, 5);
+    assert_eq!(world.apply(late).unwrap_err().reason(), Reason::AskedBefore);
+    let late = held_up(&mut world, 0);
+    world.apply(late).unwrap();
+    assert!(!world.state.is_suspended(&alice()));
+}
+
+#[test]
+fn a_suspension_by_a_clock_that_is_behind_holds_too() {
+    let mut world = World::furnished();
+    world.pass_ms(50_000);
+    // By that clock it was made long ago.
+    let suspension = held_up(&mut world, "rob", Command::Suspend(alice()), 40_000);
+    world.apply(suspension).unwrap();
+    let resume = Command::Resume(alice());
+    let late = held_up(&mut world, "rob", resume.clone(), 2_001);
+    assert_eq!(world.apply(late).unwrap_err().reason(), Reason::AskedBefore);
+    // A clock that is no further off than those of nodes is heard.
+    let soon = held_up(&mut world, "rob", resume, 2_000);
+    world.apply(soon).unwrap();
+}
+
+#[test]
+fn a_grant_set_does_not_become_what_was_asked_before() {
+    let mut world = World::furnished();
+    world.pass_ms(30_000);
+    let put = |scope| Command::PutGrantSet {
+        name: "base".parse().unwrap(),
+        grants: vec![grant(scope)],
+        keep_held: false,
+    };
+    let wide = held_up(&mut world, "rita", put("mail:*"), 5);
+    world.must("rita", put("mail:list"));
+    assert_eq!(world.apply(wide).unwrap_err().reason(), Reason::AskedBefore);
+    let stands = world.state.grant_set(&"base".parse().unwrap()).unwrap();
+    assert_eq!(stands.grants.to_vec(), [grant("mail:list")]);
+    world.must("rita", put("mail:*"));
 }
 
 #[test]

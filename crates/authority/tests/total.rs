@@ -259,7 +259,10 @@ fn command() -> impl Strategy<Value = Command> {
         number().prop_map(|number| Command::RevokeEpoch(EpochNumber(number))),
         number().prop_map(|number| Command::RevokeNode(NodeNumber(number))),
         number().prop_map(|number| Command::RetireNode(NodeNumber(number))),
-        number().prop_map(|number| Command::RemoveNode(NodeNumber(number))),
+        number().prop_map(|number| Command::RemoveNode {
+            node: NodeNumber(number),
+            key: key("root"),
+        }),
         (number(), 0..3_usize).prop_map(|(number, seat)| Command::SeatNode {
             node: NodeNumber(number),
             seat: [Seat::Learner, Seat::Voter, Seat::Leader][seat],

@@ -48,6 +48,32 @@ impl OtherKeyArgs {
     }
 }
 
+/// What changes of the keys of somebody who is known by some already.
+#[derive(Debug, Clone, Args)]
+pub struct KeyChangeArgs {
+    /// Public key or certificate, PEM, to be known by as well; repeat it, up to 8 in all
+    #[arg(long = "add-key", value_name = "FILE")]
+    added: Vec<PathBuf>,
+    /// Thumbprint of a key that counts no more, as the list shows it; repeat it
+    #[arg(long = "remove-key", value_name = "THUMBPRINT")]
+    removed: Vec<String>,
+}
+
+impl KeyChangeArgs {
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+
+    /// As of [`PublicKeyArgs::read`].
+    pub fn added(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        self.added.iter().map(|file| public_key(file)).collect()
+    }
+
+    pub fn removed(&self) -> Vec<String> {
+        self.removed.clone()
+    }
+}
+
 fn public_key(file: &Path) -> Result<Vec<u8>, Failure> {
     spki_from_pem(&read(file)?).map_err(|why| {
         Failure::local(format_args!(

@@ -129,6 +129,36 @@ impl FromStr for Moment {
     }
 }
 
+/// When a registration ends, if it does: as [`Expiry`], or `never`.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending {
+    /// It does not.
+    Never,
+    /// It does.
+    At(Expiry),
+}
+
+impl Ending {
+    /// Seconds since the Unix epoch; 0: never.
+    pub fn seconds(self, now: SystemTime) -> u64 {
+        match self {
+            Self::Never => 0,
+            Self::At(expiry) => expiry.seconds(now),
+        }
+    }
+}
+
+impl FromStr for Ending {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Never),
+            text => text.parse().map(Self::At),
+        }
+    }
+}
+
 /// An instant as people read it; `None` for 0, which means never.
 pub fn instant(seconds: u64) -> Option<String> {
     (seconds != 0).then(|| {

@@ -309,15 +309,18 @@ impl Prover {
         }
     }
 
-    /// Whoever's clock is alone with its time gets no proof, as long as this node's
-    /// is not the one that is alone.
+    /// Whoever's clock is alone with its time gets no proof, this node itself not
+    /// excepted: it would hold lifetimes against the wrong hour.
     fn judge_clock(&self, from: NodeNumber, wall_ms: u64) -> Result<(), ProofRefused> {
-        let (own_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
-        let apart_ms = self.skew.hear(from, wall_ms, own_ms, now);
-        let voters = voters_of(&self.raft);
-        if apart_ms > MAX_SKEW_MS && self.skew.agrees(self.own, voters, own_ms, now) {
+        let now = self.clocks.boot();
+        if from != self.own {
+            self.skew.hear(from, wall_ms, now);
+        }
+        let own = (self.own, self.clocks.wall_ms());
+        if self.skew.is_alone(from, own, voters_of(&self.raft), now) {
             return Err(ProofRefused::NotThisNode(format!(
-                "its clock is {apart_ms} ms from that of the majority; set it"
+                "the clock of node {from} is more than {MAX_SKEW_MS} ms from those of most \
+                 voters; set it"
             )));
         }
         Ok(())

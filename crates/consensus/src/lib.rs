@@ -82,7 +82,7 @@ pub use outcome::{Outcome, Proposal, ProposeError};
 pub use peer_record::PeerRecord;
 pub use peers::{
     book::Admission,
-    handshakes::{Handshake, Handshakes, owned_as_one},
+    places::{Place, Places, owned_as_one},
     tls::PeerIdentity,
     transport::{Connection, Later, TcpTransport, Transport},
 };

@@ -118,7 +118,7 @@ impl Consensus {
             dialer: dialer.clone(),
             clocks: options.clocks.clone(),
             entropy: options.entropy,
-            skew,
+            skew: skew.clone(),
             foresight: Foresight::new(published.clone(), prover.clone()),
         });
         let members = Arc::new(Members {
@@ -130,6 +130,7 @@ impl Consensus {
             clocks: options.clocks,
             turn: tokio::sync::Mutex::new(()),
             departures: Departures::default(),
+            skew,
         });
         let introduction = Introduction {
             own: node,
@@ -164,6 +165,7 @@ impl Consensus {
             post(&deserted, prover.clone().run()),
             post(&deserted, introduction.run()),
             post(&deserted, members.clone().end_what_was_begun()),
+            post(&deserted, members.clone().lead_by_no_lone_clock()),
         ];
         let inner = Inner {
             node,

@@ -49,7 +49,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
         (!health.fresh, "no fresh proof"),
         (health.lacks_issuer(), "no open issuer"),
         (
-            health.settling,
+            health.is_avoidable(),
             "settling: its issuer is younger than the rotation lead",
         ),
         (

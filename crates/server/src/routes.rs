@@ -168,6 +168,7 @@ mod tests {
             fresh: true,
             issuer: Some(IssuerNumber(1)),
             settling: true,
+            all_settle: false,
             records_behind: false,
             draining: false,
             check_only: false,
@@ -183,6 +184,11 @@ mod tests {
             assert_eq!(said(settling, service), ServingStatus::Serving);
         }
         assert_eq!(said(settling, SETTLED), ServingStatus::NotServing);
+        let emergency = Health {
+            all_settle: true,
+            ..settling
+        };
+        assert_eq!(said(emergency, SETTLED), ServingStatus::Serving);
         let settled = Health {
             settling: false,
             ..settling

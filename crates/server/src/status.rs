@@ -33,6 +33,8 @@ pub(crate) struct Health {
     /// The issuer is younger than the rotation lead: verifiers that know keys
     /// only by a cached JWKS may not know it yet.
     pub(crate) settling: bool,
+    /// So are those of all other nodes: an emergency gave each a new one.
+    pub(crate) all_settle: bool,
     /// Its records of mints are not in the file in time.
     pub(crate) records_behind: bool,
     pub(crate) draining: bool,
@@ -53,9 +55,15 @@ impl Health {
         self.issuer.is_none() && !self.check_only
     }
 
+    /// Whether new callers are better off elsewhere, where issuers are known for longer.
+    /// When all settle they are not, and a balancer must not take away the last node.
+    pub(crate) const fn is_avoidable(self) -> bool {
+        self.settling && !self.all_settle
+    }
+
     /// Whether new callers should come here.
     pub(crate) const fn ready(self) -> bool {
-        self.serving() && !self.settling && !self.records_behind
+        self.serving() && !self.is_avoidable() && !self.records_behind
     }
 }
 
@@ -70,6 +78,7 @@ impl NodeStatus {
         Health {
             fresh,
             settling: active.as_ref().is_some_and(|issuer| self.settles(issuer)),
+            all_settle: (active.as_ref()).is_some_and(|issuer| self.is_of_an_emergency(issuer)),
             issuer: active.map(|issuer| issuer.number),
             records_behind: self.records.is_behind(SystemClock::boot()),
             draining: self.draining.is_draining(),
@@ -93,6 +102,14 @@ impl NodeStatus {
         self.signer
             .active()
             .is_some_and(|issuer| self.settles(&issuer))
+    }
+
+    /// Every process that signed then did as this one: it switched at once.
+    fn is_of_an_emergency(&self, issuer: &ActiveIssuer) -> bool {
+        let newest = self.consensus.read_state(chancery_authority::State::epoch);
+        let of_newest =
+            newest.is_some_and(|newest| newest.emergency && newest.number == issuer.epoch);
+        issuer.follows_another && of_newest
     }
 
     fn settles(&self, issuer: &ActiveIssuer) -> bool {

@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+mod changing;
 mod dev;
 mod exit_codes;
 mod health;

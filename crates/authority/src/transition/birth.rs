@@ -57,7 +57,7 @@ impl Transition<'_> {
         let mut names = BTreeSet::new();
         let mut keys = BTreeSet::from([birth.node.peer_key.thumbprint()]);
         for spec in operators {
-            self.check_operator(spec)?;
+            self.check_operator(spec, None)?;
             if !names.insert(&spec.name) {
                 return Err(Rejection::new(Reason::OperatorExists, &spec.name));
             }

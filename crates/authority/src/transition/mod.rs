@@ -16,15 +16,16 @@ mod specs;
 mod suspension;
 mod tokens;
 
-use std::ops::Deref;
+use std::{fmt, ops::Deref};
 
 use chancery_credential::{KeyThumbprint, Revision, Subject};
 use chancery_revocation::Change;
 
+use crate::bounds::ASKED_BEHIND_MS;
 use crate::command::Command;
 use crate::event::{Answer, Event};
 use crate::record::MetaRecord;
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 use crate::row::{Row, RowKey};
 use crate::stamped::{Actor, Stamped};
 use crate::state::State;
@@ -36,6 +37,8 @@ pub(crate) struct Transition<'a> {
     state: Subjected<'a>,
     revision: Revision,
     actor: &'a Actor,
+    /// When it was asked, by its client's clock, milliseconds since the Unix epoch.
+    asked_ms: u64,
     /// Log time as of this command, milliseconds.
     now_ms: u64,
     events: Vec<Event>,
@@ -78,6 +81,7 @@ impl<'a> Transition<'a> {
             state,
             revision,
             actor: &stamped.meta.actor,
+            asked_ms: stamped.meta.request.time_ms,
             now_ms,
             events: Vec::new(),
         }
@@ -107,6 +111,8 @@ impl<'a> Transition<'a> {
             Command::RemoveGrantSet(name) => self.remove_grant_set(name),
             Command::AddOperator(spec) => self.add_operator(spec),
             Command::AddService(spec) => self.add_service(spec),
+            Command::UpdateOperator(change) => self.update_operator(change),
+            Command::UpdateService(change) => self.update_service(change),
             Command::RemoveOperator(name) => self.remove_operator(name),
             Command::RemoveService(name) => self.remove_service(name),
             Command::OpenEpoch { emergency } => self.open_epoch(*emergency),
@@ -121,7 +127,7 @@ impl<'a> Transition<'a> {
             Command::ReadmitNode { node, peer_key } => self.readmit_node(*node, peer_key),
             Command::ExpireRegistrations => Ok(self.expire_registrations()),
             Command::SeatNode { node, seat } => self.seat_node(*node, *seat),
-            Command::RemoveNode(number) => self.remove_node(*number),
+            Command::RemoveNode { node, key } => self.remove_node(*node, key),
             Command::RaiseFloor(floor) => self.raise_floor(*floor),
             Command::SetSettings(settings) => self.set_settings(settings),
             Command::ForgetFormer(since) => self.forget_former(*since),
@@ -138,6 +144,26 @@ impl<'a> Transition<'a> {
             self.count(|meta| meta.view_revision = view_revision);
         }
         self.events
+    }
+
+    /// A request that was held up, by a node that was paused perhaps, does not undo what
+    /// was asked after it, even when nobody decided it before: what was asked last
+    /// stands. By the clocks of clients, and where theirs are behind by log time.
+    fn check_asked(&self, former_ms: u64, what: impl fmt::Display) -> Result<(), Rejection> {
+        if self.asked_ms < former_ms {
+            return Err(Rejection::new(Reason::AskedBefore, what));
+        }
+        Ok(())
+    }
+
+    /// What has to be asked later than this command to undo it.
+    const fn stands_from_ms(&self) -> u64 {
+        let latest = self.now_ms.saturating_sub(ASKED_BEHIND_MS);
+        if self.asked_ms > latest {
+            self.asked_ms
+        } else {
+            latest
+        }
     }
 
     fn put(&mut self, row: Row) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chancery_credential::{NodeNumber, PeerPublicKey};
+use chancery_credential::{KeyThumbprint, NodeNumber, PeerPublicKey};
 
 use super::Transition;
 use crate::bounds::MAX_NODES;
@@ -72,8 +72,15 @@ impl Transition<'_> {
 
     /// That the node is out of the membership, and that nothing which it could
     /// still accept is outstanding, is for whoever proposes this to see to.
-    pub(super) fn remove_node(&mut self, number: NodeNumber) -> Result<Answer, Rejection> {
+    pub(super) fn remove_node(
+        &mut self,
+        number: NodeNumber,
+        key: &KeyThumbprint,
+    ) -> Result<Answer, Rejection> {
         let node = self.known_node(number)?;
+        if node.peer_key.thumbprint() != *key {
+            return Err(Rejection::new(Reason::NodeReadmitted, number));
+        }
         if node.stands() {
             return Err(Rejection::new(Reason::NodeNotLeaving, number));
         }

@@ -55,10 +55,11 @@ impl Transition<'_> {
     }
 
     /// What was signed so far lives as long as the settings said then, and what open
-    /// issuers sign from now on as long as they say now.
+    /// issuers sign from now on as long as they say now. One that was retired just before
+    /// counts too: its process may sign by these settings before it sees that.
     fn lengthen_expiry(&mut self, expiry_ms: u64) {
         let shorter: Vec<_> = (self.state.issuers())
-            .filter(|issuer| issuer.standing == IssuerStanding::Open)
+            .filter(|issuer| !matches!(issuer.standing, IssuerStanding::Revoked(_)))
             .filter(|issuer| issuer.expiry_ms < expiry_ms)
             .cloned()
             .collect();

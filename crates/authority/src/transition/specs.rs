@@ -47,19 +47,29 @@ impl Transition<'_> {
         Ok(())
     }
 
-    pub(super) fn check_operator(&self, spec: &OperatorSpec) -> Result<(), Rejection> {
+    /// `own`: whose keys it may have already.
+    pub(super) fn check_operator(
+        &self,
+        spec: &OperatorSpec,
+        own: Option<&Holder>,
+    ) -> Result<(), Rejection> {
         if spec.roles.is_empty() {
             return refuse(Reason::RolesEmpty, &spec.name);
         }
         check_expiry(spec.expires_at, self.now_ms)?;
-        self.check_keys(&spec.keys, None)
+        self.check_keys(&spec.keys, own)
     }
 
-    pub(super) fn check_service(&self, spec: &ServiceSpec) -> Result<(), Rejection> {
+    /// As [`check_operator`](Self::check_operator).
+    pub(super) fn check_service(
+        &self,
+        spec: &ServiceSpec,
+        own: Option<&Holder>,
+    ) -> Result<(), Rejection> {
         if spec.audiences.is_empty() || spec.audiences.len() > MAX_AUDIENCES {
             return refuse(Reason::AudiencesCount, spec.audiences.len());
         }
-        self.check_keys(&spec.keys, None)
+        self.check_keys(&spec.keys, own)
     }
 
     pub(super) fn check_node(&self, spec: &NodeSpec) -> Result<(), Rejection> {

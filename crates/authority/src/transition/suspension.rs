@@ -4,6 +4,7 @@ use chancery_credential::Subject;
 
 use super::Transition;
 use crate::event::{Answer, Event};
+use crate::record::SuspensionRecord;
 use crate::rejection::{Reason, Rejection};
 use crate::row::{Row, RowKey};
 
@@ -12,8 +13,17 @@ impl Transition<'_> {
     /// keeps the date of the first.
     pub(super) fn suspend(&mut self, subject: &Subject) -> Result<Answer, Rejection> {
         self.check_subject(subject)?;
-        if !self.state.is_suspended(subject) {
-            self.put(Row::Suspension(subject.clone(), self.revision));
+        let former = self.state.suspension(subject).copied();
+        let mut record = SuspensionRecord {
+            since: self.revision,
+            asked_ms: self.stands_from_ms(),
+        };
+        if let Some(former) = former {
+            record.since = former.since;
+            record.asked_ms = record.asked_ms.max(former.asked_ms);
+        }
+        self.put(Row::Suspension(subject.clone(), record));
+        if former.is_none() {
             self.subject_changed(subject);
         }
         self.kill_held(subject.clone());
@@ -24,7 +34,8 @@ impl Transition<'_> {
     /// Nothing that was dead lives again: the watermark stays where it is. A
     /// removed agent can be resumed, for its suspension outlived it.
     pub(super) fn resume(&mut self, subject: &Subject) -> Result<Answer, Rejection> {
-        if self.state.is_suspended(subject) {
+        if let Some(record) = self.state.suspension(subject) {
+            self.check_asked(record.asked_ms, subject)?;
             self.erase(RowKey::Suspension(subject.clone()));
             self.subject_changed(subject);
         } else {

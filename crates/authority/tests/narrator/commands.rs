@@ -92,7 +92,10 @@ impl Narrator {
                     other => panic!("no seat {other}"),
                 },
             },
-            "remove-node" => Command::RemoveNode(NodeNumber(number())),
+            "remove-node" => Command::RemoveNode {
+                node: NodeNumber(number()),
+                key: peer_key(words.number("peer-key")).public().thumbprint(),
+            },
             "retire-node" => Command::RetireNode(NodeNumber(number())),
             "readmit-node" => Command::ReadmitNode {
                 node: NodeNumber(number()),

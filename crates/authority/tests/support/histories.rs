@@ -1,6 +1,9 @@
 //! Random histories over a small world, in which most commands mean something.
 
-use chancery_authority::{AgentSpec, Command, Limits, Role, Seat, Stamped};
+use chancery_authority::{
+    AgentSpec, Command, KeyChange, Limits, OperatorChange, Role, Roles, Seat, ServiceChange,
+    Stamped,
+};
 use chancery_credential::{
     EpochNumber, Grant, IssuerNumber, NodeNumber, Revision, Subject, TokenId,
 };
@@ -22,6 +25,8 @@ const GRANTS: [&str; 5] = ["files:read", "files:*", "mail:send", "*:*", "mail:li
 #[derive(Clone, Debug)]
 pub struct Step {
     pub pause_ms: u64,
+    /// How long it was on its way.
+    pub held_up_ms: u64,
     /// By the operator whose it is, or by somebody else.
     pub by: Option<&'static str>,
     /// Through a node that stands, or through this one.
@@ -70,11 +75,15 @@ impl Step {
             Deed::Retry { back, reuse } => return self.retry(world, *back, *reuse),
         };
         let name = self.by.unwrap_or_else(|| whose(&command));
-        if let Some(via) = self.via {
-            return world.through(via, name, command);
-        }
-        let (actor, key) = World::actor(name);
-        world.stamped(actor, key, command)
+        let mut stamped = match self.via {
+            Some(via) => world.through(via, name, command),
+            None => {
+                let (actor, key) = World::actor(name);
+                world.stamped(actor, key, command)
+            }
+        };
+        stamped.meta.request.time_ms -= self.held_up_ms;
+        stamped
     }
 
     fn open(&self, world: &World) -> chancery_authority::OpenIssuer {
@@ -123,6 +132,10 @@ fn dated(mut command: Command, now_ms: u64) -> Command {
     let expires_at = match &mut command {
         Command::RegisterAgent(spec) | Command::UpdateAgent { spec, .. } => &mut spec.expires_at,
         Command::AddOperator(spec) => &mut spec.expires_at,
+        Command::UpdateOperator(change) => match &mut change.expires_at {
+            Some(expires_at) => expires_at,
+            None => return command,
+        },
         _ => return command,
     };
     if *expires_at > 0 {
@@ -157,6 +170,7 @@ fn whose(command: &Command) -> &'static str {
         | Command::PutGrantSet { .. }
         | Command::RemoveGrantSet(_)
         | Command::AddService(_)
+        | Command::UpdateService(_)
         | Command::RemoveService(_) => "rita",
         _ => "root",
     }
@@ -189,8 +203,11 @@ fn step() -> impl Strategy<Value = Step> {
         ]).prop_map(Some),
     ];
     let via = prop_oneof![8 => Just(None), 2 => (1..5_u64).prop_map(Some)];
-    (pause, by, via, deed()).prop_map(|(pause_ms, by, via, deed)| Step {
+    let held_up = prop_oneof![6 => Just(0), 2 => 0..10_000_u64];
+    let step = (pause, held_up, by, via, deed());
+    step.prop_map(|(pause_ms, held_up_ms, by, via, deed)| Step {
         pause_ms,
+        held_up_ms,
         by,
         via,
         deed,
@@ -248,6 +265,35 @@ fn registry() -> impl Strategy<Value = Command> {
             spec.expires_at = lasts_s;
             Command::AddOperator(spec)
         });
+    let key_change = || {
+        let keys = || prop::collection::vec(select(&KEYS[..]), 0..2);
+        (keys(), keys()).prop_map(|(added, removed)| KeyChange {
+            added: added.into_iter().map(key).collect(),
+            removed: removed.into_iter().map(key).collect(),
+        })
+    };
+    let update_operator = (
+        select(vec!["root", "olga", "ada"]),
+        prop::option::of(prop::bool::ANY),
+        key_change(),
+        prop::option::of(prop_oneof![2 => Just(0), 1 => Just(900)]),
+    )
+        .prop_map(|(name, keeper, keys, expires_at)| {
+            let role = |keeper| if keeper { Role::Keeper } else { Role::Auditor };
+            Command::UpdateOperator(OperatorChange {
+                name: principal(name),
+                roles: keeper.map(|keeper| Roles::of(&[role(keeper)])),
+                keys,
+                expires_at,
+            })
+        });
+    let update_service = key_change().prop_map(|keys| {
+        Command::UpdateService(ServiceChange {
+            name: principal("s"),
+            audiences: None,
+            keys,
+        })
+    });
     let remove_operator = select(vec!["root", "olga", "ada"])
         .prop_map(|name| Command::RemoveOperator(principal(name)));
     let update =
@@ -264,6 +310,8 @@ fn registry() -> impl Strategy<Value = Command> {
         3 => put_set,
         2 => some_set().prop_map(|name| Command::RemoveGrantSet(set(name))),
         2 => add_operator,
+        2 => update_operator,
+        1 => update_service,
         1 => remove_operator,
         1 => Just(Command::AddService(service_spec("s"))),
         1 => Just(Command::RemoveService(principal("s"))),
@@ -314,7 +362,10 @@ fn issuing() -> impl Strategy<Value = Command> {
         1 => (node(), select(vec![Seat::Learner, Seat::Voter, Seat::Leader]))
             .prop_map(|(node, seat)| Command::SeatNode { node, seat }),
         // Not the first one: a cluster without any node hears nobody.
-        1 => (2..4_u64).prop_map(|number| Command::RemoveNode(NodeNumber(number))),
+        1 => (2..4_u64, 0..2_u64).prop_map(|(number, times)| Command::RemoveNode {
+            node: NodeNumber(number),
+            key: later_peer_key(number, times).public().thumbprint(),
+        }),
         3 => readmission(),
         1 => set_settings,
         2 => Just(Command::ExpireRegistrations),
@@ -429,6 +480,7 @@ pub fn furniture() -> Vec<Step> {
     deeds
         .map(|deed| Step {
             pause_ms: 10,
+            held_up_ms: 0,
             by: None,
             via: None,
             deed,

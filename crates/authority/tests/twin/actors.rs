@@ -77,6 +77,7 @@ fn operator_may_not(spec: &OperatorSpec, command: &Command) -> Option<Reason> {
         | Command::PutGrantSet { .. }
         | Command::RemoveGrantSet(_)
         | Command::AddService(_)
+        | Command::UpdateService(_)
         | Command::RemoveService(_) => &[Role::Registrar],
         Command::Tick
         | Command::OpenIssuer(_)

@@ -38,6 +38,11 @@ fn twin_of_birth(world: &World) -> Twin {
         operators: operators
             .map(|spec| (spec.name.clone(), spec.clone()))
             .collect(),
+        operators_asked: birth
+            .operators
+            .iter()
+            .map(|spec| (spec.name.clone(), world.state.log_time_ms()))
+            .collect(),
         epoch: 1,
         epoch_opened_ms: world.state.log_time_ms(),
         ..Twin::default()
@@ -138,7 +143,7 @@ fn compare(world: &World, twin: &Twin) {
     for subject in subjects {
         assert_eq!(
             state.is_suspended(&subject),
-            twin.suspended.contains(&subject)
+            twin.suspended.contains_key(&subject)
         );
         let watermark = state.watermark(&subject).map(|revision| revision.0);
         assert_eq!(watermark, twin.watermark(&subject), "{subject}");

@@ -69,13 +69,18 @@ pub struct Twin {
     pub agents: BTreeMap<SpiffeId, AgentSpec>,
     pub owners: BTreeSet<OwnerName>,
     pub sets: BTreeMap<GrantSetName, Vec<Grant>>,
+    /// What has to be asked later to change an operator, a service or a set.
+    pub operators_asked: BTreeMap<PrincipalName, u64>,
+    pub services_asked: BTreeMap<PrincipalName, u64>,
+    pub sets_asked: BTreeMap<GrantSetName, u64>,
     pub operators: BTreeMap<PrincipalName, OperatorSpec>,
     pub services: BTreeMap<PrincipalName, ServiceSpec>,
     pub nodes: Vec<Node>,
     pub issuers: Vec<Issuer>,
     pub epoch: u64,
     pub epoch_opened_ms: u64,
-    pub suspended: BTreeSet<Subject>,
+    /// Each with what has to be asked later to lift it.
+    pub suspended: BTreeMap<Subject, u64>,
     pub kills: Vec<Kill>,
     pub floor: u64,
     pub requests: Vec<Decided>,
@@ -110,7 +115,7 @@ impl Twin {
 
     /// Whether an agent may mint at all.
     pub fn may_mint(&self, id: &SpiffeId) -> bool {
-        let suspended = |subject| self.suspended.contains(&subject);
+        let suspended = |subject| self.suspended.contains_key(&subject);
         let Some(agent) = self.agents.get(id) else {
             return false;
         };
@@ -124,9 +129,9 @@ impl Twin {
 
     pub fn is_kept_down(&self, id: &SpiffeId) -> bool {
         let owners = self.agents.get(id).map(|agent| agent.owners.clone());
-        self.suspended.contains(&Subject::Agent(id.clone()))
+        self.suspended.contains_key(&Subject::Agent(id.clone()))
             || (owners.into_iter().flatten())
-                .any(|owner| self.suspended.contains(&Subject::Owner(owner)))
+                .any(|owner| self.suspended.contains_key(&Subject::Owner(owner)))
     }
 
     pub fn has_ended(&self, expires_at: u64) -> bool {

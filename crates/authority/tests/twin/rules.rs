@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use chancery_authority::{
-    Actor, AgentSpec, Answer, Command, OpenIssuer, Reason, Role, Seat, Stamped,
+    Actor, AgentSpec, Answer, Command, KeyChange, OpenIssuer, OperatorChange, OperatorSpec, Reason,
+    Role, Seat, ServiceChange, Stamped,
 };
 use chancery_credential::{
-    EpochNumber, Grant, IssuerNumber, KeyThumbprint, NodeNumber, SpiffeId, Subject, TokenId,
+    EpochNumber, Grant, IssuerNumber, KeyThumbprint, NodeNumber, Subject, TokenId,
 };
 
 use crate::model::{Issuer, Kill, Node, Outcome, Refusals, Standing, Twin};
@@ -21,10 +22,24 @@ fn refuse(rules: &[(bool, Reason)]) -> Result<(), Refusals> {
     }
 }
 
+fn takes_another(former: &[KeyThumbprint], change: &KeyChange) -> bool {
+    change.removed.iter().any(|key| !former.contains(key))
+}
+
+fn keys_after(former: &[KeyThumbprint], change: &KeyChange) -> Vec<KeyThumbprint> {
+    let mut keys = former.to_vec();
+    keys.retain(|key| !change.removed.contains(key));
+    let new = change.added.iter().filter(|key| !keys.contains(key));
+    let new: BTreeSet<_> = new.copied().collect();
+    keys.extend(new);
+    keys
+}
+
 impl Twin {
     pub fn decide(&mut self, stamped: &Stamped) -> Outcome {
         self.authorise(stamped)?;
         let actor = &stamped.meta.actor;
+        let asked_ms = stamped.meta.request.time_ms;
         match &stamped.command {
             Command::Tick => Ok(Answer::Nothing),
             Command::RegisterAgent(spec) => self.register(spec),
@@ -39,14 +54,18 @@ impl Twin {
             }
             Command::Suspend(subject) => {
                 self.must_know(subject)?;
-                self.suspended.insert(subject.clone());
+                let asked = asked_ms.max(self.time_ms.saturating_sub(2_000));
+                let stands = self.suspended.entry(subject.clone()).or_default();
+                *stands = asked.max(*stands);
                 self.kill(subject.clone());
                 Ok(Answer::Nothing)
             }
             Command::Resume(subject) => {
-                if !self.suspended.remove(subject) {
-                    self.must_know(subject)?;
+                match self.suspended.get(subject) {
+                    Some(stands) => refuse(&[(asked_ms < *stands, Reason::AskedBefore)])?,
+                    None => self.must_know(subject)?,
                 }
+                self.suspended.remove(subject);
                 Ok(self.may_mint_anew(subject))
             }
             Command::RevokeHeld(subject) => self.revoke_held(subject),
@@ -61,6 +80,12 @@ impl Twin {
                 grants,
                 keep_held,
             } => {
+                let asked = asked_ms.max(self.time_ms.saturating_sub(2_000));
+                if let Some(stands) = self.sets_asked.get(name) {
+                    refuse(&[(asked_ms < *stands, Reason::AskedBefore)])?;
+                }
+                let stands = self.sets_asked.entry(name.clone()).or_default();
+                *stands = asked.max(*stands);
                 let former = self.sets.insert(name.clone(), grants.clone());
                 let kill = !keep_held && former.is_some_and(|former| takes_away(&former, grants));
                 if kill {
@@ -76,6 +101,7 @@ impl Twin {
                     (used, Reason::GrantSetInUse),
                 ])?;
                 self.sets.remove(name);
+                self.sets_asked.remove(name);
                 self.kill(Subject::GrantSet(name.clone()));
                 Ok(Answer::Nothing)
             }
@@ -101,11 +127,11 @@ impl Twin {
                 refuse(&[(at.0 >= self.revision, Reason::ComparedAhead)])?;
                 Ok(Answer::Nothing)
             }
-            other => self.decide_on_people_and_nodes(other),
+            other => self.decide_on_people_and_nodes(other, asked_ms),
         }
     }
 
-    fn decide_on_people_and_nodes(&mut self, command: &Command) -> Outcome {
+    fn decide_on_people_and_nodes(&mut self, command: &Command, asked_ms: u64) -> Outcome {
         match command {
             Command::AddOperator(spec) => {
                 let mut broken = self.keys_broken(&spec.keys, None);
@@ -116,7 +142,11 @@ impl Twin {
                 broken.push((self.has_ended(spec.expires_at), Reason::ExpiryPast));
                 refuse(&broken)?;
                 self.operators.insert(spec.name.clone(), spec.clone());
+                let stands = asked_ms.max(self.time_ms.saturating_sub(2_000));
+                self.operators_asked.insert(spec.name.clone(), stands);
             }
+            Command::UpdateOperator(change) => self.update_operator(change, asked_ms)?,
+            Command::UpdateService(change) => self.update_service(change, asked_ms)?,
             Command::RemoveOperator(name) => {
                 refuse(&[(!self.operators.contains_key(name), Reason::OperatorUnknown)])?;
                 let lasting = self.operators.values().any(|operator| {
@@ -135,6 +165,8 @@ impl Twin {
                 ));
                 refuse(&broken)?;
                 self.services.insert(spec.name.clone(), spec.clone());
+                let stands = asked_ms.max(self.time_ms.saturating_sub(2_000));
+                self.services_asked.insert(spec.name.clone(), stands);
             }
             Command::RemoveService(name) => {
                 refuse(&[(!self.services.contains_key(name), Reason::ServiceUnknown)])?;
@@ -187,7 +219,7 @@ impl Twin {
                 next.ttl_cap_s = change.ttl_cap_s.unwrap_or(next.ttl_cap_s);
                 refuse(&[(next.check().is_err(), Reason::SettingsUnsound)])?;
                 for issuer in &mut self.issuers {
-                    if issuer.standing == Standing::Open {
+                    if matches!(issuer.standing, Standing::Open | Standing::Retired(_)) {
                         issuer.outlives.push(next.clone());
                     }
                 }
@@ -204,15 +236,73 @@ impl Twin {
                 ])?;
                 node.votes = votes;
             }
-            Command::RemoveNode(number) => {
-                self.must_know_node(*number)?;
-                let node = &mut self.nodes[number.0 as usize - 1];
-                refuse(&[(!node.barred && !node.retiring, Reason::NodeNotLeaving)])?;
+            Command::RemoveNode { node, key } => {
+                self.must_know_node(*node)?;
+                let node = &mut self.nodes[node.0 as usize - 1];
+                refuse(&[
+                    (!node.barred && !node.retiring, Reason::NodeNotLeaving),
+                    (
+                        node.spec.peer_key.thumbprint() != *key,
+                        Reason::NodeReadmitted,
+                    ),
+                ])?;
                 node.removed = true;
             }
             other => panic!("not in these histories: {other:?}"),
         }
         Ok(Answer::Nothing)
+    }
+
+    fn update_operator(&mut self, change: &OperatorChange, asked_ms: u64) -> Result<(), Refusals> {
+        let name = &change.name;
+        let Some(former) = self.operators.get(name).cloned() else {
+            return refuse(&[(true, Reason::OperatorUnknown)]);
+        };
+        let mut spec = former.clone();
+        spec.roles = change.roles.unwrap_or(former.roles);
+        spec.expires_at = change.expires_at.unwrap_or(former.expires_at);
+        spec.keys = keys_after(&former.keys, &change.keys);
+        let lasts = |operator: &OperatorSpec| {
+            operator.roles.contains(Role::Keeper) && operator.expires_at == 0
+        };
+        let others = self.operators.values().filter(|other| other.name != *name);
+        let kept = lasts(&spec) || others.into_iter().any(lasts);
+        let stands = self.operators_asked.get(name).copied().unwrap_or(0);
+        let mut broken = self.keys_broken(&spec.keys, Some(Actor::Operator(name.clone())));
+        broken.push((asked_ms < stands, Reason::AskedBefore));
+        broken.push((
+            takes_another(&former.keys, &change.keys),
+            Reason::KeyNotTheirs,
+        ));
+        broken.push((self.has_ended(spec.expires_at), Reason::ExpiryPast));
+        broken.push((!kept, Reason::LastKeeper));
+        refuse(&broken)?;
+        self.operators.insert(name.clone(), spec);
+        let asked = asked_ms.max(self.time_ms.saturating_sub(2_000)).max(stands);
+        self.operators_asked.insert(name.clone(), asked);
+        Ok(())
+    }
+
+    fn update_service(&mut self, change: &ServiceChange, asked_ms: u64) -> Result<(), Refusals> {
+        let name = &change.name;
+        let Some(former) = self.services.get(name).cloned() else {
+            return refuse(&[(true, Reason::ServiceUnknown)]);
+        };
+        let mut spec = former.clone();
+        spec.keys = keys_after(&former.keys, &change.keys);
+        spec.audiences = (change.audiences.clone()).unwrap_or(former.audiences);
+        let stands = self.services_asked.get(name).copied().unwrap_or(0);
+        let mut broken = self.keys_broken(&spec.keys, Some(Actor::Service(name.clone())));
+        broken.push((asked_ms < stands, Reason::AskedBefore));
+        broken.push((
+            takes_another(&former.keys, &change.keys),
+            Reason::KeyNotTheirs,
+        ));
+        refuse(&broken)?;
+        self.services.insert(name.clone(), spec);
+        let asked = asked_ms.max(self.time_ms.saturating_sub(2_000)).max(stands);
+        self.services_asked.insert(name.clone(), asked);
+        Ok(())
     }
 
     fn register(&mut self, spec: &AgentSpec) -> Outcome {
@@ -260,9 +350,9 @@ impl Twin {
     fn may_mint_anew(&self, subject: &Subject) -> Answer {
         let kept_down = match subject {
             Subject::Agent(id) => self.is_kept_down(id),
-            other => self.suspended.contains(other),
+            other => self.suspended.contains_key(other),
         };
-        let everything = self.suspended.contains(&Subject::Everything);
+        let everything = self.suspended.contains_key(&Subject::Everything);
         Answer::MayMintAnew(!kept_down && !everything)
     }
 
@@ -434,7 +524,7 @@ impl Twin {
     }
 
     fn agent_broken(&self, spec: &AgentSpec) -> Vec<(bool, Reason)> {
-        let mut broken = self.keys_broken(&spec.keys, Some(&spec.id));
+        let mut broken = self.keys_broken(&spec.keys, Some(Actor::Agent(spec.id.clone())));
         let unknown_owner = spec.owners.iter().any(|owner| !self.owners.contains(owner));
         let unknown_set = spec
             .grant_sets
@@ -449,10 +539,13 @@ impl Twin {
         broken
     }
 
-    fn keys_broken(&self, keys: &[KeyThumbprint], own: Option<&SpiffeId>) -> Vec<(bool, Reason)> {
-        let own = own.map(|id| Actor::Agent(id.clone()).to_string());
+    fn keys_broken(&self, keys: &[KeyThumbprint], own: Option<Actor>) -> Vec<(bool, Reason)> {
+        let own = own.map(|own| own.to_string());
         let taken = |key| self.holder(key).is_some_and(|holder| Some(holder) != own);
-        vec![(keys.iter().any(taken), Reason::KeyInUse)]
+        vec![
+            (keys.iter().any(taken), Reason::KeyInUse),
+            (keys.is_empty() || keys.len() > 8, Reason::KeysCount),
+        ]
     }
 }
 

@@ -13,10 +13,10 @@ use super::principal::{ListArgs, RemoveArgs, principals, remove};
 use crate::{
     cluster::ClusterArgs,
     failure::Failure,
-    key_files::{self, KeyArgs, PublicKeyArgs},
+    key_files::{self, KeyArgs, KeyChangeArgs, PublicKeyArgs},
     order::{COMMITTED, CommittedView, OrderArgs},
     output::{Column, Output},
-    span::{Expiry, instant},
+    span::{Ending, Expiry, instant},
 };
 
 /// Operators.
@@ -26,6 +26,11 @@ pub enum OperatorCommand {
     Key(KeyArgs),
     /// Let somebody act as an operator
     Add(AddArgs),
+    /// Change an operator's roles, keys or end; what is not named stays
+    ///
+    /// To replace a key without being locked out: `--add-key` the new one, act with it once, then
+    /// `--remove-key` the old one. What is taken away is gone at once.
+    Update(UpdateArgs),
     /// List the operators
     List(ListArgs),
     /// End an operator's standing at once; the last keeper cannot be removed
@@ -45,6 +50,25 @@ pub struct AddArgs {
     /// When their standing ends: an instant or a span [default: never]
     #[arg(long, value_name = "WHEN")]
     expires: Option<Expiry>,
+    #[command(flatten)]
+    order: OrderArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Arguments of `operator update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// What the record calls them
+    name: String,
+    /// What they may do, in place of all that they might; repeat it
+    #[arg(long = "role", value_enum)]
+    roles: Vec<RoleName>,
+    #[command(flatten)]
+    keys: KeyChangeArgs,
+    /// When their standing ends: an instant, a span, or `never`
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<Ending>,
     #[command(flatten)]
     order: OrderArgs,
     #[command(flatten)]
@@ -113,6 +137,7 @@ impl OperatorCommand {
         match self {
             Self::Key(args) => key_files::make(args, output),
             Self::Add(args) => add(args, output).await,
+            Self::Update(args) => update(args, output).await,
             Self::List(args) => list(args, output).await,
             Self::Remove(args) => remove(args, Removed::Operator, output).await,
         }
@@ -141,6 +166,40 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
         })
         .await?;
     let committed = CommittedView::of(added.committed)?;
+    output.record(
+        &AddView {
+            name: &args.name,
+            committed,
+        },
+        &COMMITTED,
+    )
+}
+
+async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
+    if args.roles.is_empty() && args.keys.is_empty() && args.expires.is_none() {
+        return Err(Failure::usage("nothing is to change")
+            .next("name what: --role, --add-key, --remove-key or --expires"));
+    }
+    let order = args.order.order()?;
+    let request = v1::UpdateOperatorRequest {
+        meta: order.meta(),
+        name: args.name.clone(),
+        roles: args.roles.iter().map(|role| role.role()).collect(),
+        added_public_keys: args.keys.added()?,
+        removed_key_thumbprints: args.keys.removed(),
+        expires_at: args.expires.map(|end| end.seconds(SystemTime::now())),
+    };
+    let updated: v1::UpdateOperatorResponse = order
+        .send(&args.cluster.client()?, |channel| {
+            let request = request.clone();
+            async move {
+                PrincipalServiceClient::new(channel)
+                    .update_operator(request)
+                    .await
+            }
+        })
+        .await?;
+    let committed = CommittedView::of(updated.committed)?;
     output.record(
         &AddView {
             name: &args.name,

@@ -11,7 +11,7 @@ use super::principal::{ListArgs, RemoveArgs, principals, remove};
 use crate::{
     cluster::ClusterArgs,
     failure::Failure,
-    key_files::{self, KeyArgs, PublicKeyArgs},
+    key_files::{self, KeyArgs, KeyChangeArgs, PublicKeyArgs},
     order::{COMMITTED, CommittedView, OrderArgs},
     output::{Column, Output},
 };
@@ -27,6 +27,11 @@ pub enum ServiceCommand {
     /// or poll it over HTTPS: `curl --cacert root.pem --cert identity.pem --key identity.key
     /// https://HOST:PORT/v1/revocations`, with the files that `chancery service key` made.
     Add(AddArgs),
+    /// Change a service's audiences or keys; what is not named stays
+    ///
+    /// To replace a key: `--add-key` the new one, give it to the service, then `--remove-key` the
+    /// old one. What is taken away is gone at once.
+    Update(UpdateArgs),
     /// List the services
     List(ListArgs),
     /// End a service's standing at once
@@ -43,6 +48,22 @@ pub struct AddArgs {
     audiences: Vec<String>,
     #[command(flatten)]
     keys: PublicKeyArgs,
+    #[command(flatten)]
+    order: OrderArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Arguments of `service update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// What the record calls it
+    name: String,
+    /// Audience that it stands for, in place of all that it did; repeat it
+    #[arg(long = "audience", value_name = "AUDIENCE")]
+    audiences: Vec<String>,
+    #[command(flatten)]
+    keys: KeyChangeArgs,
     #[command(flatten)]
     order: OrderArgs,
     #[command(flatten)]
@@ -73,6 +94,7 @@ impl ServiceCommand {
         match self {
             Self::Key(args) => key_files::make(args, output),
             Self::Add(args) => add(args, output).await,
+            Self::Update(args) => update(args, output).await,
             Self::List(args) => list(args, output).await,
             Self::Remove(args) => remove(args, Removed::Service, output).await,
         }
@@ -111,6 +133,39 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
          https://HOST:PORT/v1/revocations",
     );
     Ok(())
+}
+
+async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
+    if args.audiences.is_empty() && args.keys.is_empty() {
+        return Err(Failure::usage("nothing is to change")
+            .next("name what: --audience, --add-key or --remove-key"));
+    }
+    let order = args.order.order()?;
+    let request = v1::UpdateServiceRequest {
+        meta: order.meta(),
+        name: args.name.clone(),
+        audiences: args.audiences.clone(),
+        added_public_keys: args.keys.added()?,
+        removed_key_thumbprints: args.keys.removed(),
+    };
+    let updated: v1::UpdateServiceResponse = order
+        .send(&args.cluster.client()?, |channel| {
+            let request = request.clone();
+            async move {
+                PrincipalServiceClient::new(channel)
+                    .update_service(request)
+                    .await
+            }
+        })
+        .await?;
+    let committed = CommittedView::of(updated.committed)?;
+    output.record(
+        &AddView {
+            name: &args.name,
+            committed,
+        },
+        &COMMITTED,
+    )
 }
 
 async fn list(args: &ListArgs, output: Output) -> Result<(), Failure> {

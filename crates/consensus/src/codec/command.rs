@@ -12,11 +12,12 @@ use super::{
     grant::{grants, read_grants, read_subject, subject},
     meta::{meta, read_meta, read_stamp, stamp},
     raft::required,
-    scalar::{array, bytes, parse, read_peer_key, read_token_id, text},
+    scalar::{array, bytes, parse, read_peer_key, read_thumbprint, read_token_id, text},
     settings::{read_settings_change, settings_change},
     spec::{
-        agent_spec, birth, node_spec, open_issuer, operator_spec, read_agent_spec, read_birth,
-        read_node_spec, read_open_issuer, read_operator_spec, read_service_spec, service_spec,
+        agent_spec, birth, node_spec, open_issuer, operator_change, operator_spec, read_agent_spec,
+        read_birth, read_node_spec, read_open_issuer, read_operator_change, read_operator_spec,
+        read_service_change, read_service_spec, service_change, service_spec,
     },
 };
 
@@ -85,6 +86,8 @@ pub(super) fn command(command: &Command) -> pb::Command {
         Command::RemoveGrantSet(name) => Kind::RemoveGrantSet(text(name)),
         Command::AddOperator(spec) => Kind::AddOperator(operator_spec(spec)),
         Command::AddService(spec) => Kind::AddService(service_spec(spec)),
+        Command::UpdateOperator(change) => Kind::UpdateOperator(operator_change(change)),
+        Command::UpdateService(change) => Kind::UpdateService(service_change(change)),
         Command::RemoveOperator(name) => Kind::RemoveOperator(text(name)),
         Command::RemoveService(name) => Kind::RemoveService(text(name)),
         Command::OpenEpoch { emergency } => Kind::OpenEpoch(pb::OpenEpoch {
@@ -106,7 +109,10 @@ pub(super) fn command(command: &Command) -> pb::Command {
             node: node.0,
             seat: seat(*place).into(),
         }),
-        Command::RemoveNode(number) => Kind::RemoveNode(number.0),
+        Command::RemoveNode { node, key } => Kind::RemoveNode(pb::RemoveNode {
+            node: node.0,
+            key: bytes(key.as_bytes()),
+        }),
         Command::RaiseFloor(revision) => Kind::RaiseFloor(revision.0),
         Command::SetSettings(it) => Kind::SetSettings(settings_change(it)),
         Command::ForgetFormer(since) => Kind::ForgetFormer(since.0),
@@ -162,6 +168,8 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
             }
             Kind::AddOperator(spec) => Command::AddOperator(read_operator_spec(spec)?),
             Kind::AddService(spec) => Command::AddService(read_service_spec(spec)?),
+            Kind::UpdateOperator(it) => Command::UpdateOperator(read_operator_change(it)?),
+            Kind::UpdateService(it) => Command::UpdateService(read_service_change(it)?),
             Kind::RemoveOperator(name) => {
                 Command::RemoveOperator(parse("an operator's name", name)?)
             }
@@ -185,7 +193,10 @@ pub(super) fn read_command(command: Option<&pb::Command>) -> Result<Command, Und
                 node: NodeNumber(it.node),
                 seat: read_seat(it.seat())?,
             },
-            Kind::RemoveNode(number) => Command::RemoveNode(NodeNumber(*number)),
+            Kind::RemoveNode(it) => Command::RemoveNode {
+                node: NodeNumber(it.node),
+                key: read_thumbprint(&it.key)?,
+            },
             Kind::RaiseFloor(revision) => Command::RaiseFloor(Revision(*revision)),
             Kind::SetSettings(it) => Command::SetSettings(read_settings_change(it)?),
             Kind::ForgetFormer(since) => Command::ForgetFormer(Revision(*since)),

@@ -139,11 +139,13 @@ pub(super) fn grant_set(record: &GrantSetRecord) -> pb::GrantSet {
         name,
         grants: list,
         changed_at,
+        asked_ms,
     } = record;
     pb::GrantSet {
         name: text(name),
         grants: grants(list),
         changed_at: changed_at.0,
+        asked_ms: *asked_ms,
     }
 }
 
@@ -152,6 +154,7 @@ pub(super) fn read_grant_set(row: &pb::GrantSet) -> Result<GrantSetRecord, Undec
         name: parse("a grant set's name", &row.name)?,
         grants: read_grants(&row.grants)?.into(),
         changed_at: Revision(row.changed_at),
+        asked_ms: row.asked_ms,
     })
 }
 
@@ -162,6 +165,7 @@ pub(super) fn operator(record: &OperatorRecord) -> pb::Operator {
         keys,
         expires_at,
         added_at,
+        asked_ms,
     } = record;
     pb::Operator {
         name: text(name),
@@ -169,6 +173,7 @@ pub(super) fn operator(record: &OperatorRecord) -> pb::Operator {
         keys: thumbprints(keys),
         expires_at: *expires_at,
         added_at: added_at.0,
+        asked_ms: *asked_ms,
     }
 }
 
@@ -179,6 +184,7 @@ pub(super) fn read_operator(row: &pb::Operator) -> Result<OperatorRecord, Undeco
         keys: read_thumbprints(&row.keys)?.into(),
         expires_at: row.expires_at,
         added_at: Revision(row.added_at),
+        asked_ms: row.asked_ms,
     })
 }
 
@@ -188,12 +194,14 @@ pub(super) fn service(record: &ServiceRecord) -> pb::Service {
         audiences,
         keys,
         added_at,
+        asked_ms,
     } = record;
     pb::Service {
         name: text(name),
         audiences: texts(audiences),
         keys: thumbprints(keys),
         added_at: added_at.0,
+        asked_ms: *asked_ms,
     }
 }
 
@@ -203,6 +211,7 @@ pub(super) fn read_service(row: &pb::Service) -> Result<ServiceRecord, Undecodab
         audiences: parse_all("an audience", &row.audiences)?.into(),
         keys: read_thumbprints(&row.keys)?.into(),
         added_at: Revision(row.added_at),
+        asked_ms: row.asked_ms,
     })
 }
 

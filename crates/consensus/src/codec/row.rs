@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chancery_authority::{ClockRecord, Row, RowKey};
+use chancery_authority::{ClockRecord, Row, RowKey, SuspensionRecord};
 use chancery_credential::Revision;
 use chancery_wire::log as pb;
 use prost::Message;
@@ -61,9 +61,10 @@ pub(crate) fn encode_row(row: &Row) -> Bytes {
         Row::Service(it) => Kind::Service(record::service(it)),
         Row::Node(it) => Kind::Node(record::node(it)),
         Row::Issuer(it) => Kind::Issuer(record::issuer(it)),
-        Row::Suspension(whose, since) => Kind::Suspension(pb::SubjectRevision {
+        Row::Suspension(whose, it) => Kind::Suspension(pb::Suspension {
             subject: Some(subject(whose)),
-            revision: since.0,
+            since: it.since.0,
+            asked_ms: it.asked_ms,
         }),
         Row::Watermark(whose, revision) => Kind::Watermark(pb::SubjectRevision {
             subject: Some(subject(whose)),
@@ -103,7 +104,10 @@ pub(crate) fn decode_row(encoded: Bytes) -> Result<Row, Undecodable> {
             Kind::Issuer(it) => Row::Issuer(Arc::new(record::read_issuer(&it)?)),
             Kind::Suspension(it) => Row::Suspension(
                 read_subject(required(it.subject.as_ref(), "suspension.subject")?)?,
-                Revision(it.revision),
+                SuspensionRecord {
+                    since: Revision(it.since),
+                    asked_ms: it.asked_ms,
+                },
             ),
             Kind::Watermark(it) => Row::Watermark(
                 read_subject(required(it.subject.as_ref(), "watermark.subject")?)?,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use chancery_authority::{
     Actor, AgentRecord, AgentSpec, Answer, Birth, ClockRecord, Command, EpochRecord, FormerSpans,
-    GrantSetRecord, IssuerRecord, IssuerStanding, Limits, Meta, MetaRecord, NodeRecord, NodeSpec,
-    OpenIssuer, OperatorRecord, OperatorSpec, OwnerRecord, Reason, Rejection, RequestId,
-    RequestKey, RequestRecord, Roles, Row, Seat, ServiceRecord, ServiceSpec, Settings,
-    SettingsChange, Stamp, Stamped, WhenBehind,
+    GrantSetRecord, IssuerRecord, IssuerStanding, KeyChange, Limits, Meta, MetaRecord, NodeRecord,
+    NodeSpec, OpenIssuer, OperatorChange, OperatorRecord, OperatorSpec, OwnerRecord, Reason,
+    Rejection, RequestId, RequestKey, RequestRecord, Roles, Row, Seat, ServiceChange,
+    ServiceRecord, ServiceSpec, Settings, SettingsChange, Stamp, Stamped, SuspensionRecord,
+    WhenBehind,
 };
 use chancery_credential::{
     Audience, Ed25519PublicKey, EpochNumber, Grant, GrantSetName, IssuerNumber, KeyThumbprint,
@@ -356,10 +357,36 @@ pub(crate) fn commands() -> Vec<BoxedStrategy<Command>> {
         (node_number(), seat())
             .prop_map(|(node, seat)| Command::SeatNode { node, seat })
             .boxed(),
-        node_number().prop_map(Command::RemoveNode).boxed(),
+        (node_number(), thumbprint())
+            .prop_map(|(node, key)| Command::RemoveNode { node, key })
+            .boxed(),
         grant_set_name().prop_map(Command::RemoveGrantSet).boxed(),
         revision().prop_map(Command::ForgetFormer).boxed(),
+        (operator_spec(), key_change(), any::<[bool; 2]>())
+            .prop_map(|(spec, keys, [roles, expires])| {
+                Command::UpdateOperator(OperatorChange {
+                    name: spec.name,
+                    roles: roles.then_some(spec.roles),
+                    keys,
+                    expires_at: expires.then_some(spec.expires_at),
+                })
+            })
+            .boxed(),
+        (service_spec(), key_change())
+            .prop_map(|(spec, keys)| {
+                Command::UpdateService(ServiceChange {
+                    name: spec.name,
+                    audiences: Some(spec.audiences).filter(|audiences| !audiences.is_empty()),
+                    keys,
+                })
+            })
+            .boxed(),
     ]
+}
+
+fn key_change() -> impl Strategy<Value = KeyChange> {
+    (vec(thumbprint(), 0..3), vec(thumbprint(), 0..3))
+        .prop_map(|(added, removed)| KeyChange { added, removed })
 }
 
 fn seat() -> impl Strategy<Value = Seat> {
@@ -399,9 +426,11 @@ pub(super) fn command_kind(command: &Command) -> usize {
         Command::ExpireRegistrations => 27,
         Command::CompareState { .. } => 28,
         Command::SeatNode { .. } => 29,
-        Command::RemoveNode(_) => 30,
+        Command::RemoveNode { .. } => 30,
         Command::RemoveGrantSet(_) => 31,
         Command::ForgetFormer(_) => 32,
+        Command::UpdateOperator(_) => 33,
+        Command::UpdateService(_) => 34,
     }
 }
 
@@ -595,18 +624,24 @@ fn principals() -> Vec<BoxedStrategy<Row>> {
                 }))
             })
             .boxed(),
-        (grant_set_name(), vec(grant(), 0..4), revision())
-            .prop_map(|(name, grants, changed_at)| {
+        (
+            grant_set_name(),
+            vec(grant(), 0..4),
+            revision(),
+            any::<u64>(),
+        )
+            .prop_map(|(name, grants, changed_at, asked_ms)| {
                 let grants = grants.into();
                 Row::GrantSet(Arc::new(GrantSetRecord {
                     name,
                     grants,
                     changed_at,
+                    asked_ms,
                 }))
             })
             .boxed(),
-        (operator_spec(), revision())
-            .prop_map(|(spec, added_at)| {
+        (operator_spec(), revision(), any::<u64>())
+            .prop_map(|(spec, added_at, asked_ms)| {
                 let OperatorSpec {
                     name,
                     roles,
@@ -620,11 +655,12 @@ fn principals() -> Vec<BoxedStrategy<Row>> {
                     keys,
                     expires_at,
                     added_at,
+                    asked_ms,
                 }))
             })
             .boxed(),
-        (service_spec(), revision())
-            .prop_map(|(spec, added_at)| {
+        (service_spec(), revision(), any::<u64>())
+            .prop_map(|(spec, added_at, asked_ms)| {
                 let ServiceSpec {
                     name,
                     audiences,
@@ -636,6 +672,7 @@ fn principals() -> Vec<BoxedStrategy<Row>> {
                     audiences,
                     keys,
                     added_at,
+                    asked_ms,
                 }))
             })
             .boxed(),
@@ -660,8 +697,10 @@ pub(crate) fn rows() -> Vec<BoxedStrategy<Row>> {
         issuer_record()
             .prop_map(|record| Row::Issuer(Arc::new(record)))
             .boxed(),
-        (subject(), revision())
-            .prop_map(|(whose, at)| Row::Suspension(whose, at))
+        (subject(), revision(), any::<u64>())
+            .prop_map(|(whose, since, asked_ms)| {
+                Row::Suspension(whose, SuspensionRecord { since, asked_ms })
+            })
             .boxed(),
         (subject(), revision())
             .prop_map(|(whose, at)| Row::Watermark(whose, at))

@@ -3,7 +3,8 @@
 //! without a place in the log.
 
 use chancery_authority::{
-    AgentSpec, Birth, NodeSpec, OpenIssuer, OperatorSpec, Roles, ServiceSpec,
+    AgentSpec, Birth, KeyChange, NodeSpec, OpenIssuer, OperatorChange, OperatorSpec, Roles,
+    ServiceChange, ServiceSpec,
 };
 use chancery_credential::{EpochNumber, IssuerNumber, Lineage, NodeNumber};
 use chancery_wire::log as pb;
@@ -147,6 +148,74 @@ pub(super) fn read_service_spec(spec: &pb::ServiceSpec) -> Result<ServiceSpec, U
         name: parse("a service's name", &spec.name)?,
         audiences: parse_all("an audience", &spec.audiences)?,
         keys: read_thumbprints(&spec.keys)?,
+    })
+}
+
+fn key_change(change: &KeyChange) -> pb::KeyChange {
+    let KeyChange { added, removed } = change;
+    pb::KeyChange {
+        added: thumbprints(added),
+        removed: thumbprints(removed),
+    }
+}
+
+fn read_key_change(change: Option<&pb::KeyChange>) -> Result<KeyChange, Undecodable> {
+    let Some(change) = change else {
+        return Ok(KeyChange::default());
+    };
+    Ok(KeyChange {
+        added: read_thumbprints(&change.added)?,
+        removed: read_thumbprints(&change.removed)?,
+    })
+}
+
+pub(super) fn operator_change(change: &OperatorChange) -> pb::OperatorChange {
+    let OperatorChange {
+        name,
+        roles,
+        keys,
+        expires_at,
+    } = change;
+    pb::OperatorChange {
+        name: text(name),
+        roles: roles.map(|roles| u32::from(roles.bits())),
+        keys: Some(key_change(keys)),
+        expires_at: *expires_at,
+    }
+}
+
+pub(super) fn read_operator_change(
+    change: &pb::OperatorChange,
+) -> Result<OperatorChange, Undecodable> {
+    Ok(OperatorChange {
+        name: parse("an operator's name", &change.name)?,
+        roles: change.roles.map(read_roles).transpose()?,
+        keys: read_key_change(change.keys.as_ref())?,
+        expires_at: change.expires_at,
+    })
+}
+
+pub(super) fn service_change(change: &ServiceChange) -> pb::ServiceChange {
+    let ServiceChange {
+        name,
+        audiences,
+        keys,
+    } = change;
+    pb::ServiceChange {
+        name: text(name),
+        audiences: audiences.as_deref().map(texts).unwrap_or_default(),
+        keys: Some(key_change(keys)),
+    }
+}
+
+pub(super) fn read_service_change(
+    change: &pb::ServiceChange,
+) -> Result<ServiceChange, Undecodable> {
+    let audiences = parse_all("an audience", &change.audiences)?;
+    Ok(ServiceChange {
+        name: parse("a service's name", &change.name)?,
+        audiences: Some(audiences).filter(|audiences: &Vec<_>| !audiences.is_empty()),
+        keys: read_key_change(change.keys.as_ref())?,
     })
 }
 

@@ -8,7 +8,7 @@ pub(crate) fn named(state: &State, command: &Command) -> Vec<String> {
     let number = match command {
         Command::RevokeNode(number)
         | Command::RetireNode(number)
-        | Command::RemoveNode(number)
+        | Command::RemoveNode { node: number, .. }
         | Command::SeatNode { node: number, .. }
         | Command::ReadmitNode { node: number, .. } => *number,
         _ => return Vec::new(),

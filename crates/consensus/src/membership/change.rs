@@ -65,7 +65,7 @@ impl Members {
         look_only: bool,
     ) -> Result<Progress, ChangeError> {
         let record = self.known(node)?;
-        if record.removed_at.is_some() {
+        if record.removed_at.is_some() && !self.is_applied_member(node) {
             self.departures.forget(node);
             return Ok(Progress::Done);
         }
@@ -145,14 +145,17 @@ impl Members {
         let began = self.clocks.boot();
         loop {
             let asked_since = self.clocks.boot().since(began).unwrap_or_default();
+            let lost = matches!(change, MembershipChange::Remove(_, Departure::Lost));
             let refusal = match plan(&self.roll(asked_since)?, change) {
+                // A leader that was just elected has heard of nobody: that somebody is
+                // lost it knows when it has looked for a while.
+                Ok(Plan::Remove(_)) if lost && asked_since < LOOK_LIMIT => under_way(),
                 Ok(plan) if self.is_decided() => return Ok(plan),
                 Ok(_) => under_way(),
                 Err(refusal) if refusal.may_be_haste() => refusal.into(),
                 Err(refusal) => return Err(refusal.into()),
             };
-            let looked = self.clocks.boot().since(began).unwrap_or_default();
-            if looked >= LOOK_LIMIT {
+            if asked_since >= LOOK_LIMIT {
                 return Err(refusal);
             }
             tokio::time::sleep(PAUSE).await;
@@ -238,6 +241,7 @@ impl Members {
             Plan::Renew(node) => {
                 let record = BTreeMap::from([(node.0, record_of(&*self.admitted(node)?))]);
                 self.write(ChangeMembers::SetNodes(record), true).await?;
+                self.departures.forget(node);
             }
             Plan::Promote(node) => {
                 if self.admitted(node)?.check_only {

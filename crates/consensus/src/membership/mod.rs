@@ -12,6 +12,7 @@
 //! - `plan`: whether a change may be, and which step it takes; pure;
 //! - `wanted`: whether a command asks for it; pure;
 //! - `joint`: what the leader ends by itself;
+//! - `lone_clock`: when it leads no longer by itself;
 //! - `asked`: what one node asks of another;
 //! - `change`: the step, and the roll that it was planned on;
 //! - `departure`: how long a node that leaves could still serve.
@@ -20,6 +21,7 @@ mod asked;
 mod change;
 pub(crate) mod departure;
 mod joint;
+mod lone_clock;
 mod plan;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -41,6 +43,7 @@ use crate::{
     },
     published::Published,
     raft::Raft,
+    skew::Skew,
     status::leader_of,
 };
 pub(crate) use asked::{Asked, answered};
@@ -90,6 +93,7 @@ pub(crate) struct Members {
     /// included.
     pub(crate) turn: tokio::sync::Mutex<()>,
     pub(crate) departures: Departures,
+    pub(crate) skew: Arc<Skew>,
 }
 
 impl Members {

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use chancery_authority::MAX_NODES;
 use chancery_credential::{NodeNumber, Revision};
 use openraft::{alias::WatchReceiverOf, async_runtime::watch::WatchReceiver};
 use parking_lot::RwLock;
@@ -34,10 +35,14 @@ struct Told {
     record: PeerRecord,
     /// An admission file does not say who votes: there everybody does.
     votes: bool,
+    /// The peer that says so; none: the admission file.
+    by: Option<NodeNumber>,
 }
 
-/// At most so many are kept, whatever peers tell.
-const MOST_TOLD: usize = 1024;
+/// Of whom one peer tells, at most: a cluster has no more nodes.
+const MOST_OF_ONE: usize = MAX_NODES;
+/// Of whom those tell together who are no members themselves as far as this node knows.
+const MOST_OF_STRANGERS: usize = 4 * MAX_NODES;
 
 /// The pinned keys: those of the effective membership, the uncommitted one
 /// included, and of whom this node was told beside it, by its admission file and by
@@ -73,6 +78,7 @@ impl PeerBook {
             number,
             record,
             votes: true,
+            by: None,
         });
         Self {
             told: RwLock::new(told.collect()),
@@ -158,29 +164,28 @@ impl PeerBook {
 
     /// Takes in what a peer that counts says of its membership. It grants that peer
     /// nothing: who counts could have sent entries that say the same. What several
-    /// say counts together, so that one that lies keeps out no other.
+    /// say counts together, and each has room of its own for its latest word, so that one
+    /// that lies keeps out no other.
     ///
     /// Gives whether it was news.
-    pub(crate) fn introduce(&self, membership: &StoredMembership) -> bool {
+    pub(crate) fn introduce(&self, by: NodeNumber, membership: &StoredMembership) -> bool {
         let own = self.membership();
-        let is_voter =
-            |of: &StoredMembership, number: u64| of.voter_ids().any(|voter| voter == number);
+        let says = said(by, membership, &own);
         let mut told = self.told.write();
-        let before = told.len();
-        for (number, record) in membership.nodes() {
-            let votes = is_voter(membership, *number);
-            let news = Told {
-                number: NodeNumber(*number),
-                record: record.clone(),
-                votes,
-            };
-            let promoted = votes && !is_voter(&own, *number);
-            let known = own.get_node(number) == Some(record) && !promoted;
-            if !known && !told.contains(&news) && told.len() < MOST_TOLD {
-                told.push(news);
-            }
+        let before = told.iter().filter(|told| told.by == Some(by));
+        if before.eq(&says) {
+            return false;
         }
-        told.len() > before
+        told.retain(|told| told.by != Some(by));
+        let is_member = |told: &Told| told.by.is_none_or(|by| own.get_node(&by.0).is_some());
+        let strangers = told.iter().filter(|told| !is_member(told)).count();
+        let room = if own.get_node(&by.0).is_some() {
+            MOST_OF_ONE
+        } else {
+            MOST_OF_STRANGERS.saturating_sub(strangers)
+        };
+        told.extend(says.into_iter().take(room));
+        true
     }
 
     /// This node has proved itself fresh: it has caught up with who leads.
@@ -201,6 +206,23 @@ impl PeerBook {
     }
 }
 
+/// What `by` says that is not in this node's `own` membership.
+fn said(by: NodeNumber, membership: &StoredMembership, own: &StoredMembership) -> Vec<Told> {
+    let is_voter = |of: &StoredMembership, number: u64| of.voter_ids().any(|it| it == number);
+    let news = membership.nodes().filter_map(|(number, record)| {
+        let votes = is_voter(membership, *number);
+        let promoted = votes && !is_voter(own, *number);
+        let known = own.get_node(number) == Some(record) && !promoted;
+        (!known).then(|| Told {
+            number: NodeNumber(*number),
+            record: record.clone(),
+            votes,
+            by: Some(by),
+        })
+    });
+    news.take(MOST_OF_ONE).collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -210,6 +232,9 @@ mod tests {
 
     use super::*;
     use crate::raft::{CommittedLeaderId, LogId};
+
+    const ONE: NodeNumber = NodeNumber(1);
+    const TWO: NodeNumber = NodeNumber(2);
 
     fn record(number: u64) -> PeerRecord {
         PeerRecord {
@@ -280,10 +305,10 @@ mod tests {
     #[test]
     fn a_peer_introduces_those_who_came_meanwhile() {
         let book = PeerBook::new(Admission::default(), membership(7, &[1, 2]));
-        assert!(!book.introduce(&membership(6, &[1, 2])), "no news");
-        assert!(book.introduce(&membership(30, &[1, 2, 4])));
+        assert!(!book.introduce(ONE, &membership(6, &[1, 2])), "no news");
+        assert!(book.introduce(ONE, &membership(30, &[1, 2, 4])));
         assert_eq!(known(&book), [1, 2, 4]);
-        assert!(!book.introduce(&membership(30, &[1, 2, 4])), "no news");
+        assert!(!book.introduce(ONE, &membership(30, &[1, 2, 4])), "no news");
         assert_eq!(book.all().len(), 3);
         book.forget_told();
         assert_eq!(known(&book), [1, 2], "its own log says who is a member now");
@@ -298,8 +323,23 @@ mod tests {
         let nodes = BTreeMap::from([(1, record(1)), (4, lie)]);
         let lying = Membership::new(vec![voters], nodes).unwrap();
         let at = *membership(u64::MAX - 1, &[1]).log_id();
-        assert!(book.introduce(&StoredMembership::new(at, lying)));
-        assert!(book.introduce(&membership(30, &[1, 2, 4])));
+        assert!(book.introduce(ONE, &StoredMembership::new(at, lying)));
+        // And all whom it makes up: as many as there can be of it.
+        let mut nodes: BTreeMap<u64, PeerRecord> = BTreeMap::new();
+        for number in 100..3_000_u64 {
+            let mut made_up = record(1);
+            made_up.peer_public_key = number.to_be_bytes().to_vec();
+            nodes.insert(number, made_up);
+        }
+        let made_up = Membership::new(vec![BTreeSet::from([100])], nodes).unwrap();
+        let made_up = StoredMembership::new(at, made_up);
+        assert!(book.introduce(ONE, &made_up));
+        assert!(
+            book.introduce(NodeNumber(100), &made_up),
+            "in another's name"
+        );
+        assert!(book.all().len() <= 2 + MAX_NODES);
+        assert!(book.introduce(TWO, &membership(30, &[1, 2, 4])));
         assert_eq!(
             book.number_of(&record(4).peer_public_key),
             Some(NodeNumber(4))
@@ -319,7 +359,10 @@ mod tests {
         assert!(book.may_lead(NodeNumber(1)));
         assert!(!book.may_lead(NodeNumber(2)), "a learner");
         assert!(!book.may_lead(NodeNumber(4)), "nobody");
-        assert!(book.introduce(&with_voters(&[1, 2])), "promoted meanwhile");
+        assert!(
+            book.introduce(ONE, &with_voters(&[1, 2])),
+            "promoted meanwhile"
+        );
         assert!(book.may_lead(NodeNumber(2)));
         assert!(!book.may_lead(NodeNumber(3)));
         let joining = PeerBook::new(admission(3, &[1, 2]), StoredMembership::default());

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use chancery_credential::NodeNumber;
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
+use futures::{StreamExt, stream};
 use tokio::sync::watch;
 
 use super::{
@@ -18,6 +19,7 @@ use crate::{codec::raft as codec, peer_record::PeerRecord, raft::StoredMembershi
 /// How long without a proof before this node asks whether it missed something.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+const ASKED_AT_ONCE: usize = 64;
 
 /// Asks the known peers for the membership while this node proves nothing.
 pub(crate) struct Introduction {
@@ -40,19 +42,26 @@ impl Introduction {
         }
     }
 
+    /// Members first, and many at once: whoever is made up answers nobody, and keeps
+    /// nobody waiting.
     async fn ask_all(&self) {
-        for (number, record) in self.book.all() {
-            if number == self.own {
-                continue;
+        let others = self.book.all().into_iter();
+        let others = others.filter(|(number, _)| *number != self.own);
+        let asking = others.map(|(number, record)| async move {
+            let asking = self.ask(number, &record);
+            let answer = tokio::time::timeout(ANSWER_LIMIT, asking).await;
+            if let Ok(Some(membership)) = answer {
+                self.hear(number, &membership);
             }
-            let asking = tokio::time::timeout(ANSWER_LIMIT, self.ask(number, &record));
-            let Ok(Some(membership)) = asking.await else {
-                continue;
-            };
-            if self.book.introduce(&membership) {
-                let at = membership.log_id().map(|log_id| log_id.index);
-                tracing::info!(from = %number, ?at, "told of members that came meanwhile");
-            }
+        });
+        let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
+        while asked.next().await.is_some() {}
+    }
+
+    fn hear(&self, from: NodeNumber, membership: &StoredMembership) {
+        if self.book.introduce(from, membership) {
+            let at = membership.log_id().map(|log_id| log_id.index);
+            tracing::info!(%from, ?at, "told of members that came meanwhile");
         }
     }
 

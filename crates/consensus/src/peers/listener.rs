@@ -2,6 +2,7 @@
 //! number, and to each connection the number that its key proved.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,8 +13,9 @@ use chancery_credential::NodeNumber;
 use futures::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
+    time::MissedTickBehavior,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,7 +23,7 @@ use tonic::transport::server::Connected;
 
 use super::{
     book::PeerBook,
-    handshakes::{Handshake, Handshakes},
+    places::{Place, Places, owned_as_one},
     transport::{Connection, Later, Transport},
 };
 
@@ -31,8 +33,12 @@ pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 /// A peer opens three connections, and peers may share an address.
 pub(crate) const HANDSHAKES: usize = 256;
 const HANDSHAKES_OF_ADDRESS: usize = 64;
-/// Established connections; a peer opens three.
-const CONNECTIONS: usize = 256;
+/// Established connections, and of one key: a peer opens three, and those that it lost
+/// without a word are still here.
+const CONNECTIONS: usize = 1_024;
+const CONNECTIONS_OF_KEY: usize = 12;
+/// How often it is seen whose keys still count.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long to leave a listener alone that just failed (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,10 +57,10 @@ impl ProvedKey {
 pub(crate) struct PeerConnection {
     stream: TlsStream<Box<dyn Connection>>,
     key: ProvedKey,
-    /// Ready when this node stops: the connection then reads its end, and with it
-    /// every request on it is over.
+    /// Ready when this node stops, or the key is no peer's any more: the connection then
+    /// reads its end, and with it every request on it is over.
     hangup: Later<'static, ()>,
-    _place: OwnedSemaphorePermit,
+    _place: Place<Arc<[u8]>>,
 }
 
 impl Connected for PeerConnection {
@@ -72,8 +78,10 @@ impl AsyncRead for PeerConnection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         if self.hangup.as_mut().poll(cx).is_ready() {
+            // Polled again it would panic: from here on it is ready for good.
+            self.hangup = Box::pin(std::future::ready(()));
             let gone = std::io::ErrorKind::ConnectionAborted;
-            return Poll::Ready(Err(std::io::Error::new(gone, "this node is stopping")));
+            return Poll::Ready(Err(std::io::Error::new(gone, "this node hangs up")));
         }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
@@ -102,10 +110,11 @@ impl AsyncWrite for PeerConnection {
 pub(crate) fn incoming(
     transport: Arc<dyn Transport>,
     acceptor: TlsAcceptor,
+    book: Arc<PeerBook>,
     stopping: watch::Receiver<bool>,
 ) -> impl Stream<Item = std::io::Result<PeerConnection>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(HANDSHAKES);
-    let door = tokio::spawn(accept(transport, acceptor, stopping, sender));
+    let door = tokio::spawn(accept(transport, acceptor, book, stopping, sender));
     WithDoor {
         incoming: ReceiverStream::new(receiver),
         door,
@@ -134,14 +143,24 @@ impl Drop for WithDoor {
 async fn accept(
     transport: Arc<dyn Transport>,
     acceptor: TlsAcceptor,
+    book: Arc<PeerBook>,
     stopping: watch::Receiver<bool>,
     sender: mpsc::Sender<std::io::Result<PeerConnection>>,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::<Arc<[u8]>>::within(CONNECTIONS, CONNECTIONS_OF_KEY);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks = JoinSet::new();
-    let shaking = Handshakes::within(HANDSHAKES, HANDSHAKES_OF_ADDRESS);
+    let shaking = Places::within(HANDSHAKES, HANDSHAKES_OF_ADDRESS);
     loop {
-        let (connection, from) = match transport.accept().await {
+        let accepted = tokio::select! {
+            accepted = transport.accept() => accepted,
+            _ = look.tick() => {
+                places.keep_those(|key| book.number_of(key).is_some());
+                continue;
+            }
+        };
+        let (connection, from) = match accepted {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::warn!(%error, "the listener for peers cannot accept; trying again");
@@ -150,20 +169,18 @@ async fn accept(
             }
         };
         let (acceptor, sender, places) = (acceptor.clone(), sender.clone(), places.clone());
-        let hangup = hangup(stopping.clone());
+        let stopping = stopping.clone();
         while tasks.try_join_next().is_some() {}
-        let handshake = shaking.begin(from);
+        let handshake = shaking.take(owned_as_one(from));
         tasks.spawn(async move {
             let Some(stream) = shake(acceptor, connection, handshake).await else {
-                return;
-            };
-            let Ok(place) = places.try_acquire_owned() else {
-                tracing::warn!("a peer was turned away: {CONNECTIONS} connections are open");
                 return;
             };
             let Some(key) = proved_key(&stream) else {
                 return;
             };
+            let place = places.take(key.0.clone());
+            let hangup = hangup(stopping, place.given_up());
             let connection = PeerConnection {
                 stream,
                 key,
@@ -176,18 +193,24 @@ async fn accept(
     }
 }
 
-/// Resolves when this node stops.
-fn hangup(mut stopping: watch::Receiver<bool>) -> Later<'static, ()> {
+/// Resolves when this node stops, or the connection's place is taken from it.
+fn hangup(
+    mut stopping: watch::Receiver<bool>,
+    given_up: impl Future<Output = ()> + Send + 'static,
+) -> Later<'static, ()> {
     Box::pin(async move {
-        // Whoever could say so being gone is the same news.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        tokio::select! {
+            // Whoever could say so being gone is the same news.
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = given_up => {}
+        }
     })
 }
 
 async fn shake(
     acceptor: TlsAcceptor,
     connection: Box<dyn Connection>,
-    handshake: Handshake,
+    handshake: Place<IpAddr>,
 ) -> Option<TlsStream<Box<dyn Connection>>> {
     let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(connection));
     let shaken = tokio::select! {

@@ -10,11 +10,11 @@
 pub(crate) mod book;
 pub(crate) mod dialer;
 pub(crate) mod dismissal;
-pub(crate) mod handshakes;
 pub(crate) mod introduction;
 pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod network;
+pub(crate) mod places;
 mod receive_snapshot;
 mod send_snapshot;
 pub(crate) mod serve;

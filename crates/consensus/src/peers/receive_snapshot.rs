@@ -1,7 +1,7 @@
 //! Receiving a snapshot: rows go straight into a state beside the present one,
 //! which is complete, checked and durable before anybody is told of it.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use chancery_credential::{Lineage, NodeNumber};
 use chancery_storage::{Row, StagedState, StateStore, Tally};
@@ -16,6 +16,9 @@ use crate::{
     state_machine::{Received, SnapshotSource, applied_of},
     transfers::{Transfer, Transfers},
 };
+
+/// How long the next part may take: others may have one to send too.
+const PART_LIMIT: Duration = Duration::from_secs(20);
 
 /// Reads a whole snapshot from a peer that was identified already; `may_send` says
 /// whether it may, with the vote that it comes with.
@@ -50,7 +53,11 @@ pub(crate) async fn receive(
     let mut staged = blocking(move || Ok(store.stage()?)).await?;
     loop {
         match next(&mut parts).await? {
-            Some(Part::Rows(rows)) => staged = push(staged, rows, &transfer).await?,
+            Some(Part::Rows(rows)) => {
+                // Whoever is no peer any more fills no disk.
+                may_send(&head.vote)?;
+                staged = push(staged, rows, &transfer).await?;
+            }
             Some(Part::Trailer(trailer)) => {
                 if next(&mut parts).await?.is_some() {
                     return Err(out_of_order("a snapshot ends with its trailer"));
@@ -73,7 +80,8 @@ pub(crate) async fn receive(
 async fn next(
     parts: &mut (impl Stream<Item = Result<Option<pb::snapshot_chunk::Part>, Status>> + Unpin),
 ) -> Result<Option<pb::snapshot_chunk::Part>, Status> {
-    match parts.next().await {
+    let part = tokio::time::timeout(PART_LIMIT, parts.next()).await;
+    match part.map_err(|_| stalled())? {
         None => Ok(None),
         Some(Ok(Some(part))) => Ok(Some(part)),
         Some(Ok(None)) => Err(out_of_order(
@@ -151,6 +159,10 @@ async fn blocking<T: Send + 'static>(
         Ok(Err(error)) => Err(Status::internal(error.to_string())),
         Err(error) => Err(Status::internal(error.to_string())),
     }
+}
+
+fn stalled() -> Status {
+    Status::deadline_exceeded("the next part of the snapshot did not come in time; send it again")
 }
 
 fn out_of_order(what: &'static str) -> Status {

@@ -33,6 +33,7 @@ pub(crate) fn serve(
 ) -> Result<impl Future<Output = ()> + Send + 'static, rustls::Error> {
     let tls = identity.server_config(peers.book.clone())?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let book = peers.book.clone();
     let service = PeerServiceServer::new(peers)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -45,7 +46,7 @@ pub(crate) fn serve(
         .max_concurrent_streams(MAX_STREAMS)
         .add_service(service);
     Ok(async move {
-        let incoming = incoming(transport, acceptor, stopping);
+        let incoming = incoming(transport, acceptor, book, stopping);
         if let Err(error) = router.serve_with_incoming(incoming).await {
             tracing::error!(%error, "the listener for peers ended");
         }

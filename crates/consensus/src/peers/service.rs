@@ -110,6 +110,21 @@ fn is_elected(vote: &Vote) -> Result<(), Status> {
     }
 }
 
+impl Peers {
+    /// The number that a request is of, with the key that the applied state knows it by.
+    /// A key that a command has replaced proves its number for as long as the membership
+    /// maps it, which Raft goes by: but nobody acts by it on what the record says.
+    fn stands_in_the_record(&self, from: NodeNumber, key: &ProvedKey) -> Result<(), String> {
+        let state = self.proposer.published.state.read();
+        match state.node(from) {
+            Some(node) if node.peer_key.spki() != &*key.0 => Err(format!(
+                "node {from} comes with a key that was replaced: it is heard with the new one"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn invalid(error: codec::Undecodable) -> Status {
     Status::invalid_argument(error.to_string())
 }
@@ -228,6 +243,8 @@ impl PeerService for Peers {
         request: Request<pb::ProveFreshRequest>,
     ) -> Result<Response<pb::ProveFreshResponse>, Status> {
         let from = sender(&self.book, &request, request.get_ref().from)?;
+        self.stands_in_the_record(from, &proved_key(&request)?)
+            .map_err(Status::failed_precondition)?;
         let wall_ms = request.get_ref().wall_ms;
         if let Some(said) = &request.get_ref().state_digest {
             let (at, digest) = peer_codec::read_state_digest(said).map_err(invalid)?;
@@ -252,6 +269,11 @@ impl PeerService for Peers {
     ) -> Result<Response<pb::ProposeResponse>, Status> {
         use pb::propose_response::Outcome;
         let from = sender(&self.book, &request, request.get_ref().from)?;
+        if let Err(why) = self.stands_in_the_record(from, &proved_key(&request)?) {
+            return Ok(Response::new(pb::ProposeResponse {
+                outcome: Some(Outcome::Refused(why)),
+            }));
+        }
         let pb::ProposeRequest {
             proposal, retried, ..
         } = request.into_inner();
@@ -281,6 +303,8 @@ impl PeerService for Peers {
         request: Request<pb::ChangeMembershipRequest>,
     ) -> Result<Response<pb::ChangeMembershipResponse>, Status> {
         let from = sender(&self.book, &request, request.get_ref().from)?;
+        self.stands_in_the_record(from, &proved_key(&request)?)
+            .map_err(Status::permission_denied)?;
         self.proposer
             .may_forward(from)
             .map_err(|error| Status::permission_denied(error.to_string()))?;

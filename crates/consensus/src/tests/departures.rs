@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use chancery_authority::{Command, Seat, SettingsChange};
-use chancery_credential::{NodeNumber, PeerPublicKey};
+use chancery_credential::{KeyThumbprint, NodeNumber, PeerPublicKey};
 
 use super::cluster::{Cluster, PATIENCE, eventually, new_peer_key};
-use crate::{ChangeError, Clocks, Consensus, Departure, MembershipChange, Progress, SystemClocks};
+use crate::{
+    ChangeError, Clocks, Consensus, Departure, MembershipChange, Progress, ProposeError,
+    SystemClocks,
+};
 
 fn is_fresh(node: &Consensus) -> bool {
     let now = SystemClocks.boot();
@@ -50,6 +53,15 @@ fn members(node: &Consensus) -> Vec<(u64, bool)> {
         .collect()
 }
 
+/// What ends a removal, of the node as its machine is now.
+fn out_for_good(cluster: &Cluster, number: u64) -> Command {
+    let spki = cluster.machines[&number].identity().spki().to_vec();
+    Command::RemoveNode {
+        node: NodeNumber(number),
+        key: KeyThumbprint::of_spki(&spki),
+    }
+}
+
 async fn must(cluster: &Cluster, through: u64, command: Command) {
     let outcome = cluster.command(through, command).await.unwrap();
     assert!(outcome.verdict.is_ok(), "{outcome:?}");
@@ -81,7 +93,7 @@ async fn a_leader_that_leaves_hands_over_serves_no_more_and_learns_that_it_is_ou
     // Until that stands in the record, it is only a stranger.
     let unsaid = tokio::time::timeout(Duration::from_millis(500), node.removed()).await;
     assert!(unsaid.is_err(), "{unsaid:?}");
-    must(&cluster, other, Command::RemoveNode(NodeNumber(leaving))).await;
+    must(&cluster, other, out_for_good(&cluster, leaving)).await;
     let told = tokio::time::timeout(PATIENCE, node.removed()).await;
     assert_eq!(told.unwrap().node, NodeNumber(leaving));
     cluster.add_owner(other, "after").await;
@@ -123,7 +135,7 @@ async fn a_lost_node_is_taken_out_and_disturbs_nobody_when_it_comes_back() {
 
     must(&cluster, 1, Command::RetireNode(NodeNumber(lost))).await;
     removed(&cluster.nodes[&1], lost, Departure::Lost).await;
-    must(&cluster, 1, Command::RemoveNode(NodeNumber(lost))).await;
+    must(&cluster, 1, out_for_good(&cluster, lost)).await;
     eventually("two voters", async || {
         members(&cluster.nodes[&1]) == [(1, true), (2, true)]
     })
@@ -181,6 +193,36 @@ async fn a_revoked_node_comes_back_with_another_key() {
     cluster.start(3).await;
     eventually("fresh", async || is_fresh(&cluster.nodes[&3])).await;
     cluster.add_owner(3, "back").await;
+    cluster.end().await;
+}
+
+/// A keeper takes a node back whose key was stolen: from that command on the old key is
+/// nobody's, though the membership maps it until the node is enrolled again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_only_the_key_that_was_replaced_is_not_heard() {
+    let cluster = Cluster::of_three().await;
+    let through = cluster.leader_among(3).await;
+    must(&cluster, through, Command::RevokeNode(NodeNumber(3))).await;
+    let new = crate::PeerIdentity::from_pkcs8(&new_peer_key()).unwrap();
+    let readmit = Command::ReadmitNode {
+        node: NodeNumber(3),
+        peer_key: PeerPublicKey::from_spki(new.spki()).unwrap(),
+    };
+    must(&cluster, through, readmit).await;
+
+    let stolen = &cluster.nodes[&3];
+    let command = cluster.proposal(super::cluster::owner("stolen"));
+    let answer = stolen.propose(command, PATIENCE).await;
+    assert!(
+        matches!(answer, Err(ProposeError::Refused(_))),
+        "{answer:?}"
+    );
+    let promote = MembershipChange::Promote(NodeNumber(2));
+    let asked = stolen.change_membership(promote, PATIENCE).await;
+    assert!(asked.is_err(), "{asked:?}");
+    eventually("no proof", async || !is_fresh(stolen)).await;
+    cluster.caught_up(through).await;
+    assert!(!cluster.knows_owner(through, "stolen"));
     cluster.end().await;
 }
 
@@ -282,7 +324,7 @@ async fn of_two_removals_at_once_each_comes_to_its_end() {
                 other => panic!("{other:?}"),
             }
         }
-        must(&cluster, through, Command::RemoveNode(NodeNumber(number))).await;
+        must(&cluster, through, out_for_good(&cluster, number)).await;
         waited_for_the_other
     };
     let (four, five) = tokio::join!(leave(1, 4), leave(2, 5));

@@ -331,11 +331,11 @@ async fn a_removal_names_the_node_and_its_key() {
     cluster.install_machine(2).await;
     cluster.admit(2).await;
     let node = NodeNumber(2);
-    for command in [Command::RetireNode(node), Command::RemoveNode(node)] {
-        cluster.command(1, command).await.unwrap().verdict.unwrap();
-    }
     let key = cluster.machines[&2].identity().spki().to_vec();
     let key = chancery_credential::KeyThumbprint::of_spki(&key);
+    for command in [Command::RetireNode(node), Command::RemoveNode { node, key }] {
+        cluster.command(1, command).await.unwrap().verdict.unwrap();
+    }
     for about in [
         "node:2".to_owned(),
         "node:node-2".to_owned(),

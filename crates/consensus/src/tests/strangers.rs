@@ -1,14 +1,14 @@
 //! Who is not in the record gets nothing, and who is in it speaks for itself only.
 
 use bytes::Bytes;
-use chancery_authority::{Actor, Meta};
+use chancery_authority::{Actor, Command, Meta};
 use chancery_credential::{NodeNumber, Revision};
 use chancery_wire::peer as pb;
 use tonic::{Code, Status};
 
-use super::cluster::{Cluster, PATIENCE, new_peer_key, owner};
+use super::cluster::{Cluster, PATIENCE, eventually, new_peer_key, owner};
 use crate::{
-    Clocks, SystemClocks, codec,
+    Clocks, Departure, MembershipChange, SystemClocks, codec,
     peers::{
         dialer::{Dialer, Lane, PeerClient},
         listener::{HANDSHAKE_LIMIT, HANDSHAKES},
@@ -375,6 +375,40 @@ async fn who_does_not_finish_a_handshake_holds_nobody_up() {
     let read = tokio::io::AsyncReadExt::read_to_end(&mut oldest, &mut rest);
     tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
     drop(silent);
+    cluster.end().await;
+}
+
+/// Whatever it holds of a node (streams, messages half sent, the one turn to bring a
+/// snapshot) it holds no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_was_removed_is_hung_up_on() {
+    let mut cluster = Cluster::of_three().await;
+    let through = cluster.leader_among(3).await;
+    cluster.stop(3).await;
+    let mut client = connect(&cluster, &cluster.machines[&3].key, through).await;
+    let stream = client.append(futures::stream::pending()).await.unwrap();
+    let mut held = stream.into_inner();
+
+    let (node, how) = (NodeNumber(3), Departure::Lost);
+    cluster
+        .command(through, Command::RetireNode(node))
+        .await
+        .unwrap();
+    let remove = MembershipChange::Remove(node, how);
+    eventually("out of the membership", async || {
+        let leader = &cluster.nodes[&through];
+        let _ = leader.change_membership(remove, PATIENCE).await;
+        leader
+            .status()
+            .members
+            .iter()
+            .all(|member| member.number != node)
+    })
+    .await;
+    let ended = tokio::time::timeout(PATIENCE, held.message())
+        .await
+        .unwrap();
+    assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
     cluster.end().await;
 }
 

@@ -197,6 +197,16 @@ pub const TABLE: &[Row] = &[
         Unary,
     ),
     row(
+        "/chancery.v1.PrincipalService/UpdateOperator",
+        Who::KEEPER,
+        Unary,
+    ),
+    row(
+        "/chancery.v1.PrincipalService/UpdateService",
+        Who::REGISTRAR,
+        Unary,
+    ),
+    row(
         "/chancery.v1.PrincipalService/WhoAmI",
         Who::PRINCIPAL,
         Unary,

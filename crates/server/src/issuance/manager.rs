@@ -254,6 +254,7 @@ impl IssuerManager {
                 epoch,
                 opened_at: outcome.revision,
                 known_since,
+                follows_another: self.signer.has_signed(),
                 key,
             }),
             Ok(_) => Err(Failed::Superseded),

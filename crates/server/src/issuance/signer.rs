@@ -1,6 +1,9 @@
 //! The issuer that signs now, as mints see it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwapOption;
 use chancery_credential::{EpochNumber, IssuerNumber, Revision, SigningKey};
@@ -18,6 +21,8 @@ pub(crate) struct ActiveIssuer {
     /// can learn of it: in a planned rotation that was a lead before it
     /// signs, at a start it signs at once and is settling.
     pub(crate) known_since: BootTime,
+    /// Whether this process signed by another before.
+    pub(crate) follows_another: bool,
     pub(crate) key: SigningKey,
 }
 
@@ -32,23 +37,32 @@ impl ActiveIssuer {
 
 /// Holds the issuer that signs now. Readers never wait.
 #[derive(Debug, Default)]
-pub(crate) struct Signer(ArcSwapOption<ActiveIssuer>);
+pub(crate) struct Signer {
+    active: ArcSwapOption<ActiveIssuer>,
+    has_signed: AtomicBool,
+}
 
 impl Signer {
     /// The issuer that signs now; `None` before the first and after a revocation.
     pub(crate) fn active(&self) -> Option<Arc<ActiveIssuer>> {
-        self.0.load_full()
+        self.active.load_full()
     }
 
     /// Signs with `issuer` from now on, and gives back the former.
     pub(crate) fn switch_to(&self, issuer: ActiveIssuer) -> Option<IssuerNumber> {
-        self.0
+        self.has_signed.store(true, Ordering::Release);
+        self.active
             .swap(Some(Arc::new(issuer)))
             .map(|former| former.number)
     }
 
+    /// Whether there was ever an issuer that signed.
+    pub(crate) fn has_signed(&self) -> bool {
+        self.has_signed.load(Ordering::Acquire)
+    }
+
     /// Stops signing.
     pub(crate) fn clear(&self) -> Option<IssuerNumber> {
-        self.0.swap(None).map(|former| former.number)
+        self.active.swap(None).map(|former| former.number)
     }
 }

@@ -50,6 +50,7 @@ impl Node {
             epoch: story.state.epoch().unwrap().number,
             opened_at: story.state.revision(),
             known_since: NOW.boot,
+            follows_another: false,
             key,
         });
         let spec = agent(

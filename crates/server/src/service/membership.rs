@@ -60,13 +60,13 @@ impl Desk {
         }
         let command = Command::SeatNode { node, seat };
         self.command(caller, meta, command).await?;
-        if !done {
-            let change = match change {
-                MembershipChange::Transfer(None) => MembershipChange::Transfer(Some(node)),
-                change => change,
-            };
-            self.change(change, what).await?;
-        }
+        // What was so when it was looked at may have been changed by who asked for the
+        // opposite meanwhile: what was commanded last is what the membership comes to.
+        let change = match change {
+            MembershipChange::Transfer(None) => MembershipChange::Transfer(Some(node)),
+            change => change,
+        };
+        self.change(change, what).await?;
         Ok(node)
     }
 
@@ -86,10 +86,10 @@ impl Desk {
     ) -> Result<Progress, Status> {
         let Asked { caller, meta, what } = asked;
         let record = self.node_record(node)?;
-        if record.removed_at.is_some() {
-            return Ok(Progress::Done);
-        }
         let change = MembershipChange::Remove(node, how);
+        if record.removed_at.is_some() {
+            return self.change(change, what).await;
+        }
         let bars = how == Departure::Compromised && !record.barred;
         let begun = record.retiring && !bars;
         if !begun {
@@ -125,8 +125,9 @@ impl Desk {
         }
         match self.change(change, what).await? {
             Progress::Done => {
-                self.command(caller, further(), Command::RemoveNode(node))
-                    .await?;
+                let key = record.peer_key.thumbprint();
+                let command = Command::RemoveNode { node, key };
+                self.command(caller, further(), command).await?;
                 Ok(Progress::Done)
             }
             unfinished => Ok(unfinished),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use chancery_authority::{
-    Command, OperatorRecord, OperatorSpec, Role, Roles, ServiceRecord, ServiceSpec,
+    Command, KeyChange, OperatorChange, OperatorRecord, OperatorSpec, Role, Roles, ServiceChange,
+    ServiceRecord, ServiceSpec,
 };
 use chancery_credential::{OwnerName, Subject};
 use chancery_wire::v1::{
@@ -49,6 +50,45 @@ impl PrincipalService for Principals {
         });
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::AddServiceResponse {
+            committed: Some(self.0.committed(done.revision)),
+        }))
+    }
+
+    async fn update_operator(
+        &self,
+        request: Request<v1::UpdateOperatorRequest>,
+    ) -> Result<Response<v1::UpdateOperatorResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let command = Command::UpdateOperator(OperatorChange {
+            name: parse::field("name", &message.name)?,
+            roles: match message.roles[..] {
+                [] => None,
+                _ => Some(roles(&message.roles)?),
+            },
+            keys: key_change(&message.added_public_keys, &message.removed_key_thumbprints)?,
+            expires_at: message.expires_at,
+        });
+        let done = self.0.command(&caller, meta, command).await?;
+        Ok(Response::new(v1::UpdateOperatorResponse {
+            committed: Some(self.0.committed(done.revision)),
+        }))
+    }
+
+    async fn update_service(
+        &self,
+        request: Request<v1::UpdateServiceRequest>,
+    ) -> Result<Response<v1::UpdateServiceResponse>, Status> {
+        let (caller, mut message) = split(request)?;
+        let meta = message.meta.take();
+        let audiences = parse::list("audiences", &message.audiences)?;
+        let command = Command::UpdateService(ServiceChange {
+            name: parse::field("name", &message.name)?,
+            audiences: Some(audiences).filter(|audiences: &Vec<_>| !audiences.is_empty()),
+            keys: key_change(&message.added_public_keys, &message.removed_key_thumbprints)?,
+        });
+        let done = self.0.command(&caller, meta, command).await?;
+        Ok(Response::new(v1::UpdateServiceResponse {
             committed: Some(self.0.committed(done.revision)),
         }))
     }
@@ -139,6 +179,13 @@ impl PrincipalService for Principals {
             key_thumbprint: caller.key.map(|key| key.to_string()).unwrap_or_default(),
         }))
     }
+}
+
+fn key_change(added: &[Vec<u8>], removed: &[String]) -> Result<KeyChange, Status> {
+    Ok(KeyChange {
+        added: parse::public_keys("added_public_keys", added)?,
+        removed: parse::list("removed_key_thumbprints", removed)?,
+    })
 }
 
 impl Principals {

@@ -1,6 +1,6 @@
 //! What an agent may do, as options of `agent register` and `agent update`.
 
-use std::{str::FromStr, time::SystemTime};
+use std::time::SystemTime;
 
 use chancery_client::v1;
 use clap::Args;
@@ -9,7 +9,7 @@ use super::grant::Grant;
 use crate::{
     failure::Failure,
     key_files::{OtherKeyArgs, PublicKeyArgs},
-    span::Expiry,
+    span::Ending,
 };
 
 /// The bounds of a registration.
@@ -111,33 +111,6 @@ impl BoundsArgs {
         }
         if let Some(description) = &self.description {
             spec.description.clone_from(description);
-        }
-    }
-}
-
-/// When a registration ends.
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    Never,
-    At(Expiry),
-}
-
-impl Ending {
-    fn seconds(self, now: SystemTime) -> u64 {
-        match self {
-            Self::Never => 0,
-            Self::At(expiry) => expiry.seconds(now),
-        }
-    }
-}
-
-impl FromStr for Ending {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "never" => Ok(Self::Never),
-            text => text.parse().map(Self::At),
         }
     }
 }
