@@ -4,8 +4,8 @@
 mod support;
 
 use chancery_authority::{
-    AgentSpec, Command, Holder, KeyChange, MAX_FIRST_OPERATORS, OperatorChange, Reason, Role, Roles,
-    ServiceChange,
+    AgentSpec, Command, Holder, KeyChange, MAX_FIRST_OPERATORS, OperatorChange, Reason, Role,
+    Roles, ServiceChange,
 };
 use chancery_credential::Grant;
 use support::{

@@ -1,9 +1,6 @@
 //! The inputs that are kept for a target.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 /// One input.
 pub(crate) struct Entry {
@@ -13,9 +10,14 @@ pub(crate) struct Entry {
     pub(crate) is_ok: bool,
 }
 
+/// Of the tree in which the tests run, which need not be the one in which this was
+/// compiled.
 fn folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
+    let here = std::env::current_dir().unwrap();
+    let mut above = here.ancestors().map(|folder| folder.join("fuzz/corpus"));
+    let corpus = above.find(|folder| folder.is_dir());
+    corpus
+        .unwrap_or_else(|| panic!("no fuzz/corpus above {}", here.display()))
         .join(target)
 }
 

@@ -1,6 +1,7 @@
 //! Whose keys count as peers' right now, and which number each proves.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -155,9 +156,12 @@ impl PeerBook {
             .nodes()
             .map(|(number, record)| (NodeNumber(*number), record.clone()));
         let told = self.told.read();
+        // Once, however many say so.
+        let mut seen = BTreeSet::new();
         let others = told
             .iter()
             .filter(|told| membership.get_node(&told.number.0).is_none())
+            .filter(|told| seen.insert((told.number, &told.record.peer_public_key)))
             .map(|told| (told.number, told.record.clone()));
         members.chain(others).collect()
     }
@@ -226,7 +230,7 @@ fn said(by: NodeNumber, membership: &StoredMembership, own: &StoredMembership) -
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use openraft::Membership;
 

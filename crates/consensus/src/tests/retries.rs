@@ -8,7 +8,7 @@ use chancery_credential::Subject;
 use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, PATIENCE, eventually};
-use crate::{Consensus, Outcome, Proposal, ProposeError};
+use crate::{Clocks, Consensus, Outcome, Proposal, ProposeError, SystemClocks};
 
 fn subject(name: &str) -> Subject {
     Subject::Owner(name.parse().unwrap())
@@ -203,6 +203,11 @@ async fn play(cluster: &Cluster, script: Script, name: &str) {
         answers.push(cluster.insist(other, &request).await);
     }
     let leader = cluster.leader_among(follower).await;
+    // What is asked in the same millisecond is not later.
+    eventually("later", async || {
+        SystemClocks.wall_ms() > request.request.time_ms
+    })
+    .await;
     let suspension = cluster.command(leader, suspend(name)).await.unwrap();
     if script.leader_after {
         cluster.lead_elsewhere(follower).await;
