@@ -8,7 +8,7 @@ use crate::{
     command::{agent::grant::Grant, token::inspect::inspect},
     order::RequestId,
     profile::Profile,
-    span::{Expiry, Span, instant},
+    span::{Expiry, Moment, Span, instant},
 };
 
 fn text(input: &[u8]) -> &str {
@@ -56,6 +56,23 @@ fn expiry(input: &[u8]) -> bool {
     true
 }
 
+/// A moment in the past: an instant is the same whenever it is asked for.
+fn moment(input: &[u8]) -> bool {
+    let Ok(moment) = text(input).parse::<Moment>() else {
+        return false;
+    };
+    let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let (at, later) = (
+        moment.milliseconds(now),
+        moment.milliseconds(now + Duration::from_secs(1)),
+    );
+    match moment {
+        Moment::At(_) => assert_eq!(at, later),
+        Moment::Ago(_) => assert!(at <= 1_700_000_000_000 && at <= later),
+    }
+    true
+}
+
 /// A grant in one argument.
 fn grant_argument(input: &[u8]) -> bool {
     let Ok(grant) = text(input).parse::<Grant>() else {
@@ -87,6 +104,7 @@ mod tests {
         inspected_token,
         span,
         expiry,
+        moment,
         grant_argument,
         request_id_argument,
     }

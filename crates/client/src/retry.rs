@@ -74,7 +74,10 @@ pub(crate) fn classify(status: &Status, reason: Option<&str>) -> Failure {
             Failure::TooOften
         }
         (Code::Unavailable | Code::ResourceExhausted, Some(reason)) => {
-            let busy = matches!(reason, "TOO_MANY_IN_FLIGHT" | "SNAPSHOTS_BUSY");
+            let busy = matches!(
+                reason,
+                "TOO_MANY_IN_FLIGHT" | "SNAPSHOTS_BUSY" | "HISTORY_BUSY"
+            );
             if status.code() == Code::Unavailable || busy {
                 Failure::NotDone
             } else {
@@ -127,7 +130,7 @@ mod tests {
         for often in ["RATE_LIMITED", "TOO_MANY_REJECTIONS"] {
             assert_eq!(classify(&exhausted, Some(often)), Failure::TooOften);
         }
-        for busy in ["TOO_MANY_IN_FLIGHT", "SNAPSHOTS_BUSY"] {
+        for busy in ["TOO_MANY_IN_FLIGHT", "SNAPSHOTS_BUSY", "HISTORY_BUSY"] {
             assert_eq!(classify(&exhausted, Some(busy)), Failure::NotDone);
         }
     }

@@ -46,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) members: Arc<Members>,
     /// Where the history is read; let go when this node stops.
     pub(crate) history: Mutex<Option<(StateStore, Hold)>>,
+    pub(crate) readers: history::Readers,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) failure: Failure,
     pub(crate) log: LogGauge,
@@ -114,21 +115,21 @@ impl Consensus {
         )
     }
 
-    /// Looks into the history on this node's disk.
+    /// Looks into the history on this node's disk, when it is the caller's turn: four do
+    /// at a time. The look ends soon after this future was dropped.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's, or that this node is stopping.
     pub async fn history(&self, query: HistoryQuery) -> io::Result<HistoryPage> {
-        let Some((store, hold)) = self.inner.history.lock().clone() else {
-            return Err(io::Error::other("this node is stopping"));
+        let inner = self.inner.clone();
+        let reading = move |is_wanted: &dyn Fn() -> bool| {
+            // Not before its turn: who waits must not keep the storage open.
+            let Some((store, _hold)) = inner.history.lock().clone() else {
+                return Err(history::stopping());
+            };
+            history::page(&store, &query, is_wanted)
         };
-        let reading = move || {
-            let _hold = hold;
-            history::page(&store, &query)
-        };
-        tokio::task::spawn_blocking(reading)
-            .await
-            .map_err(io::Error::other)?
+        self.inner.readers.read(reading).await
     }
 
     /// What this node's state takes; `None` after a shutdown.
@@ -288,6 +289,7 @@ impl Consensus {
     /// when this returns. Further calls return at once.
     pub async fn shutdown(&self) {
         self.inner.stopping.send_replace(true);
+        self.inner.readers.close();
         self.inner.history.lock().take();
         let Some(running) = self.inner.running.lock().take() else {
             return;

@@ -8,10 +8,14 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use chancery_credential::NodeNumber;
 use chancery_wire::peer as pb;
 use prost::Message;
 
-use crate::codec::{self, Undecodable, peer};
+use crate::{
+    codec::{self, Undecodable, peer},
+    membership::Asked,
+};
 
 fn is_kept<T: PartialEq + Debug>(
     input: &[u8],
@@ -29,9 +33,9 @@ fn is_kept<T: PartialEq + Debug>(
 }
 
 /// The same for a message between peers, whose value is told by what is written of it.
-fn is_passed_on<M: Message + Default + PartialEq, T>(
+fn is_passed_on<M: Message + Default + PartialEq, T, E: Debug>(
     input: &[u8],
-    read: impl Fn(M) -> Result<T, Undecodable>,
+    read: impl Fn(M) -> Result<T, E>,
     write: impl Fn(T) -> M,
 ) -> bool {
     let Ok(Ok(understood)) = M::decode(input).map(&read) else {
@@ -87,6 +91,32 @@ pub fn applied_record(input: &[u8]) -> bool {
     is_kept(input, codec::decode_applied, codec::encode_applied)
 }
 
+/// An entry of the history.
+pub fn history_entry(input: &[u8]) -> bool {
+    is_kept(
+        input,
+        codec::decode_history_entry,
+        codec::encode_history_entry,
+    )
+}
+
+/// How much a part of the history holds.
+pub fn history_amount(input: &[u8]) -> bool {
+    is_kept(input, codec::decode_amount, |amount| {
+        codec::encode_amount(*amount)
+    })
+}
+
+/// A change of the membership that is asked of the leader.
+pub fn membership_change(input: &[u8]) -> bool {
+    let from = pb::ChangeMembershipRequest::decode(input).map_or(0, |request| request.from);
+    is_passed_on(
+        input,
+        |request| Asked::read(&request).ok_or("not known"),
+        |asked| asked.request(NodeNumber(from)),
+    )
+}
+
 /// A leader's entries.
 pub fn append(input: &[u8]) -> bool {
     let from = pb::AppendRequest::decode(input).map_or(0, |request| request.from);
@@ -128,6 +158,15 @@ pub fn transferred(input: &[u8]) -> bool {
     })
 }
 
+/// What a node's state was.
+pub fn state_digest(input: &[u8]) -> bool {
+    is_passed_on(
+        input,
+        |said: pb::StateDigest| peer::read_state_digest(&said),
+        |(at, digest)| peer::state_digest(at, &digest),
+    )
+}
+
 /// What a snapshot begins with.
 pub fn snapshot_header(input: &[u8]) -> bool {
     is_passed_on(input, peer::read_snapshot_header, |head| {
@@ -149,12 +188,16 @@ mod tests {
         stored_vote,
         stored_log_id,
         applied_record,
+        history_entry,
+        history_amount,
+        membership_change,
         append,
         appended,
         vote_request,
         voted,
         transfer,
         transferred,
+        state_digest,
         snapshot_header,
     }
 }

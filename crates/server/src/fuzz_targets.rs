@@ -2,8 +2,14 @@
 
 pub use crate::{
     admission::fuzz_targets::{address, admission, node_request, public_key_pem},
-    caller::fuzz_targets::{request_deadline, request_id},
-    service::fuzz_targets::{agent_spec, command_meta, roles, spki, subject_message, token_facts},
+    caller::fuzz_targets::{request_deadline, request_id, traceparent},
+    records::fuzz_targets::{
+        segment, segment_close, segment_file_name, segment_frames, segment_gap, segment_header,
+        segment_mark, segment_names, segment_record,
+    },
+    service::fuzz_targets::{
+        agent_spec, command_meta, poll_place, roles, spki, subject_message, token_facts,
+    },
 };
 
 use crate::Config;
@@ -24,7 +30,19 @@ pub fn configuration(input: &[u8]) -> bool {
     true
 }
 
+/// The query of a poll over HTTP.
+pub fn polling_query(input: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
+    let Ok(since) = crate::polling::since(text) else {
+        return false;
+    };
+    assert!(text.is_empty() || text == format!("since={since}"));
+    true
+}
+
 #[cfg(test)]
 mod tests {
-    chancery_fuzzing::exercise! { configuration }
+    chancery_fuzzing::exercise! { configuration, polling_query }
 }

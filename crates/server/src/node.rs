@@ -9,6 +9,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use chancery_authority::MAX_NODES;
 use chancery_consensus::Consumer;
 use tokio::runtime::Runtime;
 use tracing::{error, info};
@@ -43,8 +44,8 @@ pub async fn serve_drawing(
     config.validate()?;
     let installed = InstalledNode::load(&config.data_dir)?;
     let threads = Threads {
-        raft: runtime("raft", config.raft_threads)?,
-        api: runtime("api", config.api_threads)?,
+        raft: runtime("raft", config.raft_threads, RAFT_BLOCKING)?,
+        api: runtime("api", config.api_threads, API_BLOCKING)?,
     };
     let outcome = run(&config, installed, draw_seed, &threads, shutdown).await;
     threads.api.shutdown_background();
@@ -52,15 +53,23 @@ pub async fn serve_drawing(
     outcome
 }
 
+/// Threads of the API's that may wait for the disk, or for a name's address: the history
+/// is read by four of them at a time.
+const API_BLOCKING: usize = 16;
+/// Threads of Raft's that may: a snapshot to each of [`MAX_NODES`] takes one for as long
+/// as it lasts, and must keep no log from its sync.
+const RAFT_BLOCKING: usize = 2 * MAX_NODES;
+
 /// Apart from each other, so that serving at full load never delays a heartbeat.
 pub(crate) struct Threads {
     pub(crate) raft: Runtime,
     pub(crate) api: Runtime,
 }
 
-fn runtime(name: &'static str, threads: usize) -> Result<Runtime, ServeError> {
+fn runtime(name: &'static str, threads: usize, blocking: usize) -> Result<Runtime, ServeError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
+        .max_blocking_threads(blocking)
         .thread_name(name)
         .enable_all()
         .build()

@@ -57,7 +57,7 @@ async fn serve(
 }
 
 /// The one parameter. It needs no escapes, so none are read.
-fn since(query: &str) -> Result<&str, Status> {
+pub(crate) fn since(query: &str) -> Result<&str, Status> {
     if query.is_empty() {
         return Ok("");
     }

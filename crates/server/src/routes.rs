@@ -86,7 +86,10 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
         .add_service(bounded!(KeyServiceServer, Keys(desk.clone())))
         .add_service(bounded!(ClusterServiceServer, Clusters(desk.clone())))
         .add_service(bounded!(SettingsServiceServer, SettingsDesk(desk.clone())))
-        .add_service(bounded!(HistoryServiceServer, Histories(desk.clone())))
+        .add_service(bounded!(
+            HistoryServiceServer,
+            Histories::over(desk.clone())
+        ))
         .add_service(
             describe()
                 .build_v1()

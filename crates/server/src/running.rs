@@ -245,10 +245,14 @@ fn keep_records(
         process,
         boot: BootId::current(),
     };
-    let issuers_of = |former: u64| {
+    let issuers_of = |former: Option<u64>| {
         consensus.read_state(|state| {
             let issuers = state.issuers_of(node);
-            let of_former = issuers.filter(|issuer| issuer.process == former);
+            let is_former = |opened_by: u64| match former {
+                Some(former) => opened_by == former,
+                None => opened_by != process,
+            };
+            let of_former = issuers.filter(|issuer| is_former(issuer.process));
             of_former.map(|issuer| issuer.number).collect()
         })
     };

@@ -434,7 +434,7 @@ pub(super) fn command_kind(command: &Command) -> usize {
     }
 }
 
-pub(super) fn command() -> impl Strategy<Value = Command> {
+pub(crate) fn command() -> impl Strategy<Value = Command> {
     Union::new(commands())
 }
 

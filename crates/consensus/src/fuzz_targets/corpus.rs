@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chancery_authority::Stamped;
+use chancery_credential::{NodeNumber, Revision};
 use chancery_fuzzing::keep;
 use chancery_wire::peer as pb;
 use openraft::{EntryPayload, vote::RaftLeaderId as _};
@@ -12,8 +13,11 @@ use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use prost::Message as _;
 
 use crate::{
+    Departure, HistoryEntry, MembershipChange,
     codec::{self, AppliedRecord, peer, samples},
     command::EncodedCommand,
+    history::Amount,
+    membership::Asked,
     outcome::Outcome,
     peer_record::PeerRecord,
     raft::{CommittedLeaderId, Entry, LeaderId, LogId, Membership, StoredMembership, Vote},
@@ -65,6 +69,54 @@ fn entries(stamped: &Stamped) -> [Entry; 3] {
         log_id: log_id(),
         payload,
     })
+}
+
+fn changes() -> [(&'static str, MembershipChange); 7] {
+    let node = NodeNumber(2);
+    [
+        ("ok-enrol", MembershipChange::Enrol(node)),
+        ("ok-promote", MembershipChange::Promote(node)),
+        ("ok-demote", MembershipChange::Demote(node)),
+        ("ok-transfer", MembershipChange::Transfer(Some(node))),
+        ("ok-transfer-to-any", MembershipChange::Transfer(None)),
+        (
+            "ok-remove",
+            MembershipChange::Remove(node, Departure::Graceful),
+        ),
+        (
+            "ok-remove-compromised",
+            MembershipChange::Remove(node, Departure::Compromised),
+        ),
+    ]
+}
+
+/// An entry of the history, of each verdict.
+fn told(samples: &mut Samples, number: u64) -> HistoryEntry {
+    HistoryEntry {
+        revision: Revision(number),
+        log_time_ms: 1_800_000_000_000,
+        command: samples.of(&samples::command()),
+        named: vec!["node:n2".to_owned()],
+        meta: samples.of(&samples::meta()),
+        verdict: samples.of(&samples::verdict()),
+        decided_at: Revision(number),
+    }
+}
+
+#[test]
+fn the_history_is_in_the_corpus() {
+    let mut samples = Samples(TestRunner::deterministic());
+    for number in 1..=4 {
+        let entry = codec::encode_history_entry(&told(&mut samples, number));
+        keep("history_entry", &format!("ok-entry-{number}"), &entry);
+    }
+    keep("history_entry", "bad-nothing", b"");
+    let amount = Amount {
+        entries: 3,
+        bytes: 400,
+    };
+    keep("history_amount", "ok-some", &codec::encode_amount(amount));
+    keep("history_amount", "bad-field", &[0xff; 4]);
 }
 
 #[test]
@@ -168,6 +220,20 @@ fn every_message_between_peers_is_in_the_corpus() {
     };
     let head = peer::snapshot_header(&head);
     message("snapshot_header", "ok-of-two", head.encode_to_vec());
+    for (name, change) in changes() {
+        let asked = Asked {
+            change,
+            look_only: name == "ok-promote",
+        };
+        let request = asked.request(NodeNumber(1));
+        message("membership_change", name, request.encode_to_vec());
+    }
+    let unknown = pb::ChangeMembershipRequest::default();
+    message("membership_change", "bad-nothing", unknown.encode_to_vec());
+    message("membership_change", "bad-field", vec![0xff; 4]);
+    let digest = peer::state_digest(Revision(9), &[3; 32]);
+    message("state_digest", "ok-of-nine", digest.encode_to_vec());
+    message("state_digest", "bad-nothing", Vec::new());
     keep("stored_vote", "ok-committed", &codec::encode_vote(&vote()));
     keep(
         "stored_log_id",

@@ -12,9 +12,15 @@
 //! not push out what the others did, refusals push out refusals only, and what comes
 //! through one node pushes out its own before it pushes out another's.
 
+#[cfg(test)]
+pub(crate) mod chronicle;
 mod named;
 mod part;
 mod read;
+mod readers;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod write;
 
 use std::time::Duration;
@@ -26,6 +32,7 @@ use chancery_credential::Revision;
 pub(crate) use named::named;
 pub(crate) use read::page;
 pub use read::{HistoryPage, HistoryQuery};
+pub(crate) use readers::{Readers, stopping};
 pub(crate) use write::{Writer, is_worth_it};
 
 /// The last table of the state's database: the last that there can be, so that no

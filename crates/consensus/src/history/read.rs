@@ -2,17 +2,23 @@
 
 use std::{collections::VecDeque, io};
 
+use bytes::Bytes;
 use chancery_credential::{NodeNumber, Revision};
-use chancery_storage::StateStore;
+use chancery_storage::{Row, StateStore};
 
 use super::{HistoryEntry, TABLE, part::Part};
 use crate::codec::decode_history_entry;
 
 /// Entries of a part that are read at once.
 const READ_AT_ONCE: usize = 32;
+/// Bytes that are read ahead of all parts together, each of which may have an equal
+/// share. Of an entry that is larger than that only its place is kept.
+const READ_AHEAD_BYTES: usize = 8 << 20;
 /// Entries that one page looks at, found or not: a question that nothing answers
 /// must not read the whole history in one go.
 const LOOKED_AT: usize = 20_000;
+/// Bytes of the entries that it looks at: commands may be large.
+const LOOKED_AT_BYTES: usize = 64 << 20;
 /// Bytes of a page, after which it ends: commands may be large.
 const PAGE_BYTES: usize = 1 << 20;
 
@@ -48,45 +54,48 @@ pub struct HistoryPage {
     pub next: Option<Revision>,
 }
 
+/// A page, as long as `is_wanted`, which is asked before each look at the disk and at
+/// each entry.
+///
 /// # Errors
-/// The disk's, or an entry that cannot be read.
-pub(crate) fn page(store: &StateStore, query: &HistoryQuery) -> io::Result<HistoryPage> {
+/// The disk's, or an entry that cannot be read; [`io::ErrorKind::Interrupted`] when it
+/// is not wanted any more.
+pub(crate) fn page(
+    store: &StateStore,
+    query: &HistoryQuery,
+    is_wanted: &dyn Fn() -> bool,
+) -> io::Result<HistoryPage> {
     // What is applied while this reads is in some parts and not in others: it is left to
     // whoever asks next, so that no page goes on below what it did not show.
     let applied = store.applied().map_or(0, |applied| applied.index);
     let after = Revision(applied.saturating_add(1));
     let before = query.before.map_or(after, |before| before.min(after));
-    let mut parts: Vec<_> = Part::all(store)?
-        .into_iter()
-        .map(|part| Newest::of(part, Some(before)))
-        .collect();
-    let mut entries = Vec::new();
-    let mut next = None;
-    let mut bytes = 0_usize;
+    let mut parts = Parts::of(store, before, is_wanted)?;
+    let mut page = HistoryPage {
+        entries: Vec::new(),
+        next: None,
+    };
+    let (mut bytes, mut looked_at) = (0_usize, 0_usize);
     for _ in 0..LOOKED_AT {
-        let Some((entry, size)) = newest_of(&mut parts, store)? else {
-            return Ok(HistoryPage {
-                entries,
-                next: None,
-            });
+        // Log time only grows: nothing before an entry is later.
+        let newest = parts.newest()?;
+        let Some((entry, size)) = newest.filter(|(entry, _)| entry.log_time_ms >= query.since_ms)
+        else {
+            page.next = None;
+            return Ok(page);
         };
-        // Log time only grows: nothing before this is later.
-        if entry.log_time_ms < query.since_ms {
-            return Ok(HistoryPage {
-                entries,
-                next: None,
-            });
-        }
-        next = Some(entry.revision);
+        page.next = Some(entry.revision);
+        looked_at = looked_at.saturating_add(size);
         if query.fits(&entry) {
-            entries.push(entry);
+            page.entries.push(entry);
             bytes = bytes.saturating_add(size);
-            if entries.len() >= query.most || bytes >= PAGE_BYTES {
-                break;
-            }
+        }
+        let is_full = page.entries.len() >= query.most || bytes >= PAGE_BYTES;
+        if is_full || looked_at >= LOOKED_AT_BYTES {
+            break;
         }
     }
-    Ok(HistoryPage { entries, next })
+    Ok(page)
 }
 
 impl HistoryQuery {
@@ -106,53 +115,151 @@ impl HistoryQuery {
     }
 }
 
+/// Every part, each read from its newest entry on.
+struct Parts<'a> {
+    store: &'a StateStore,
+    is_wanted: &'a dyn Fn() -> bool,
+    /// Bytes that each part may have read ahead.
+    share: usize,
+    parts: Vec<Newest>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(
+        store: &'a StateStore,
+        before: Revision,
+        is_wanted: &'a dyn Fn() -> bool,
+    ) -> io::Result<Self> {
+        let parts: Vec<_> = Part::all(store)?
+            .into_iter()
+            .map(|part| Newest::of(part, before))
+            .collect();
+        Ok(Self {
+            store,
+            is_wanted,
+            share: READ_AHEAD_BYTES / parts.len().max(1),
+            parts,
+        })
+    }
+
+    /// The newest entry that is left of all parts, and its size on the disk.
+    fn newest(&mut self) -> io::Result<Option<(HistoryEntry, usize)>> {
+        loop {
+            let mut newest: Option<(usize, Revision)> = None;
+            for place in 0..self.parts.len() {
+                if let Some(revision) = self.peek(place)?
+                    && newest.is_none_or(|(_, known)| known < revision)
+                {
+                    newest = Some((place, revision));
+                }
+            }
+            let found = newest.and_then(|(place, _)| self.parts.get_mut(place));
+            let Some(ahead) = found.and_then(|part| part.ahead.pop_front()) else {
+                return Ok(None);
+            };
+            self.must_be_wanted()?;
+            let value = match ahead.value {
+                Some(value) => Some(value),
+                None => self.store.get(TABLE, &ahead.key)?,
+            };
+            // It may have been let go since.
+            if let Some(value) = value {
+                let size = value.len();
+                return Ok(Some((decode_history_entry(value)?, size)));
+            }
+        }
+    }
+
+    /// Where the newest entry of a part stands.
+    fn peek(&mut self, place: usize) -> io::Result<Option<Revision>> {
+        let is_due = |part: &&mut Newest| part.ahead.is_empty() && !part.ended;
+        if self.parts.get_mut(place).as_ref().is_some_and(is_due) {
+            self.must_be_wanted()?;
+        }
+        let Some(part) = self.parts.get_mut(place) else {
+            return Ok(None);
+        };
+        part.read_ahead(self.store, self.share)?;
+        let front = part.ahead.front();
+        Ok(front.map(|ahead| Part::revision(&ahead.key)))
+    }
+
+    fn must_be_wanted(&self) -> io::Result<()> {
+        if (self.is_wanted)() {
+            return Ok(());
+        }
+        let left = "nobody waits for this page of the history any more";
+        Err(io::Error::new(io::ErrorKind::Interrupted, left))
+    }
+}
+
 /// A part, read from its newest entry on.
 struct Newest {
     part: Part,
     /// Entries before this key are not read yet.
     to: Vec<u8>,
-    /// With their sizes on the disk.
-    read: VecDeque<(HistoryEntry, usize)>,
+    ahead: VecDeque<Ahead>,
     ended: bool,
 }
 
+/// An entry that was read ahead; of a large one the key alone.
+struct Ahead {
+    key: Bytes,
+    value: Option<Bytes>,
+}
+
 impl Newest {
-    fn of(part: Part, before: Option<Revision>) -> Self {
+    fn of(part: Part, before: Revision) -> Self {
         Self {
             part,
-            to: before.map_or_else(|| part.end(), |before| part.key(before)),
-            read: VecDeque::new(),
+            to: part.key(before),
+            ahead: VecDeque::new(),
             ended: false,
         }
     }
 
-    fn peek(&mut self, store: &StateStore) -> io::Result<Option<Revision>> {
-        if self.read.is_empty() && !self.ended {
-            let rows = store.last(TABLE, &self.part.begin(), &self.to, READ_AT_ONCE)?;
-            self.ended = rows.len() < READ_AT_ONCE;
-            for row in rows {
-                self.to = row.key.to_vec();
-                let size = row.value.len();
-                self.read
-                    .push_back((decode_history_entry(row.value)?, size));
-            }
+    /// Reads on when nothing is left of what was read.
+    fn read_ahead(&mut self, store: &StateStore, share: usize) -> io::Result<()> {
+        if !self.ahead.is_empty() || self.ended {
+            return Ok(());
         }
-        Ok(self.read.front().map(|(entry, _)| entry.revision))
+        let from = self.part.begin();
+        let rows = store.last(TABLE, &from, &self.to, READ_AT_ONCE, share)?;
+        let bytes: usize = rows.iter().map(|row| row.value.len()).sum();
+        self.ended = rows.len() < READ_AT_ONCE && bytes < share;
+        if let Some(last) = rows.last() {
+            self.to = last.key.to_vec();
+        }
+        let within = |row: Row| Ahead {
+            value: (row.value.len() <= share).then_some(row.value),
+            key: row.key,
+        };
+        self.ahead.extend(rows.into_iter().map(within));
+        Ok(())
     }
 }
 
-fn newest_of(
-    parts: &mut [Newest],
-    store: &StateStore,
-) -> io::Result<Option<(HistoryEntry, usize)>> {
-    let mut newest: Option<(usize, Revision)> = None;
-    for (place, part) in parts.iter_mut().enumerate() {
-        if let Some(revision) = part.peek(store)?
-            && newest.is_none_or(|(_, known)| known < revision)
-        {
-            newest = Some((place, revision));
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::history::{HistoryBounds, chronicle::Chronicle};
+
+    /// Two hundred parts of large commands: what is read ahead of them is bounded.
+    #[test]
+    fn what_is_read_ahead_is_bounded_however_many_parts_there_are() {
+        let chronicle = Chronicle::within(HistoryBounds::default());
+        for via in 1..=200 {
+            let batch: Vec<_> = (0..8).map(|_| chronicle.by_root(via, 30 << 10)).collect();
+            chronicle.apply(&batch);
+        }
+        let before = Revision(chronicle.applied().0 + 1);
+        let mut parts = Parts::of(&chronicle.store, before, &|| true).unwrap();
+        for _ in 0..1_000 {
+            parts.newest().unwrap().unwrap();
+            let ahead = parts.parts.iter().flat_map(|part| &part.ahead);
+            let bytes: usize = ahead.flat_map(|ahead| &ahead.value).map(Bytes::len).sum();
+            assert!(bytes <= 2 * READ_AHEAD_BYTES, "{bytes} bytes");
         }
     }
-    let found = newest.and_then(|(place, _)| parts.get_mut(place));
-    Ok(found.and_then(|part| part.read.pop_front()))
 }

@@ -18,9 +18,12 @@ use super::{
 };
 use crate::codec::{decode_amount, decode_history_entry, encode_amount, encode_history_entry};
 
-/// Entries that one batch lets go at most, of each class: more than it can bring, so
-/// that what is over the bound is worn away.
+/// Entries that one batch lets go at most for their age, of each class: more than it can
+/// bring, so that what is too old is worn away.
 const GO_AT_ONCE: usize = 512;
+/// And for their size: as many bytes as the batch brings, and so many more, so that what
+/// is over the bound, which may have been set anew, is worn away.
+const WORN_AT_ONCE: u64 = 256 << 10;
 /// Entries that are read at a time for that.
 const READ_AT_ONCE: usize = 16;
 
@@ -145,13 +148,18 @@ impl Writer {
     /// node that has the most there: who floods it pushes out its own, and what came
     /// through another stays as long as that is less than an equal share. What the batch
     /// itself brings is not on the disk yet, and stays.
+    ///
+    /// By bytes, not by number: small old entries do not make room for as many large new
+    /// ones.
     fn let_go_of_the_most(
         &self,
         class: Class,
         kept: &mut Kept,
         batch: &mut Batch,
     ) -> io::Result<()> {
-        for _ in 0..GO_AT_ONCE {
+        let brought = batch.brought.get(&class).copied().unwrap_or_default();
+        let mut left = brought.saturating_add(WORN_AT_ONCE);
+        while left > 0 {
             let own = || kept.iter().filter(|(part, _)| part.class == class);
             let bytes: u64 = own().map(|(_, kept)| kept.amount.bytes).sum();
             let most = own().max_by_key(|(part, kept)| (kept.amount.bytes, Reverse(part.via)));
@@ -162,9 +170,10 @@ impl Writer {
             let Some(kept) = kept.get_mut(&part) else {
                 return Ok(());
             };
-            if self.peek(part, kept)?.is_none() {
+            let Some(oldest) = self.peek(part, kept)? else {
                 return Ok(());
-            }
+            };
+            left = left.saturating_sub(oldest.bytes);
             batch.let_go(part, kept);
         }
         Ok(())
@@ -189,6 +198,8 @@ impl Writer {
 struct Batch {
     rows: Vec<RowWrite>,
     changed: BTreeSet<Part>,
+    /// Bytes of each class.
+    brought: BTreeMap<Class, u64>,
 }
 
 impl Batch {
@@ -199,6 +210,7 @@ impl Batch {
             (kept.from, kept.oldest_ms) = (entry.revision, Some(entry.log_time_ms));
         }
         kept.amount.add(&value);
+        *self.brought.entry(part.class).or_default() += value.len() as u64;
         self.rows.push(row(part.key(entry.revision), Some(value)));
         self.changed.insert(part);
     }

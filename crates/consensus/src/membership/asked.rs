@@ -21,6 +21,15 @@ impl Asked {
             look_only: request.look_only,
         })
     }
+
+    /// As node `from` asks a peer.
+    pub(crate) fn request(self, from: NodeNumber) -> pb::ChangeMembershipRequest {
+        pb::ChangeMembershipRequest {
+            from: from.0,
+            change: Some(encode(self.change)),
+            look_only: self.look_only,
+        }
+    }
 }
 
 /// What a peer is answered.
@@ -44,7 +53,7 @@ pub(crate) fn answered(
 }
 
 /// As a peer is asked.
-pub(super) fn encode(change: MembershipChange) -> pb::change_membership_request::Change {
+fn encode(change: MembershipChange) -> pb::change_membership_request::Change {
     use pb::change_membership_request::{Change, Departure as Wire, Removal};
     match change {
         MembershipChange::Enrol(node) => Change::AddLearner(node.0),

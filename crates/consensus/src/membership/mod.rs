@@ -135,11 +135,7 @@ impl Members {
             .dialer
             .client(leader, &record, Lane::Control)
             .map_err(|_| elsewhere())?;
-        let mut request = tonic::Request::new(pb::ChangeMembershipRequest {
-            from: self.own.0,
-            change: Some(asked::encode(asked.change)),
-            look_only: asked.look_only,
-        });
+        let mut request = tonic::Request::new(asked.request(self.own));
         request.set_timeout(within);
         let response = client
             .change_membership(request)

@@ -1,12 +1,12 @@
 //! No command writes more than a bounded number of bytes, however large the state.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{
-    Actor, AgentSpec, Answer, Birth, Command, IssuerRecord, IssuerStanding, Limits,
+    Actor, AgentSpec, Answer, Birth, Command, Event, IssuerRecord, IssuerStanding, Limits,
     MAX_AGENT_GRANT_SETS, MAX_AGENT_OWNERS, MAX_DESCRIPTION_BYTES, MAX_KEYS, MAX_NODE_ISSUERS,
-    MAX_NODES, Meta, NodeRecord, NodeSpec, OperatorSpec, RequestId, RequestKey, RequestRecord,
-    Role, Roles, Row, SWEPT_ROWS, Settings, Stamp, Stamped, State,
+    MAX_NODES, Meta, NodeRecord, NodeSpec, OperatorSpec, Reason, Rejection, RequestId, RequestKey,
+    RequestRecord, Role, Roles, Row, SWEPT_ROWS, Settings, Stamp, Stamped, State,
 };
 use chancery_credential::{
     EpochNumber, Grant, IssuerNumber, KeyThumbprint, NodeNumber, Revision, SigningKey, SpiffeId,
@@ -14,14 +14,16 @@ use chancery_credential::{
 
 use super::cluster::{LINEAGE, new_peer_key};
 use crate::{
-    PeerIdentity,
+    HistoryBounds, HistoryEntry, PeerIdentity,
     codec::{encode_key, encode_row},
+    history::{chronicle::Chronicle, named},
 };
 
 /// What one command writes at most, keys and values together: what it drops of what
-/// nothing can reach any more ([`SWEPT_ROWS`], whose longest keys name an agent), and
-/// what it changes. Of changes the greatest is to revoke an epoch in which every node
-/// has all the issuers that it may have.
+/// nothing can reach any more ([`SWEPT_ROWS`], whose longest keys name an agent), what
+/// it changes, its entry in the history, and the entries that go for that. Of changes
+/// the greatest is to revoke an epoch in which every node has all the issuers that it
+/// may have.
 const MOST_BYTES: usize = 12 << 20;
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -30,6 +32,7 @@ const NOW_MS: u64 = 1_800_000_000_000;
 struct World {
     state: State,
     requests: u64,
+    history: Chronicle,
 }
 
 impl World {
@@ -37,6 +40,7 @@ impl World {
         let mut world = Self {
             state: State::default(),
             requests: 0,
+            history: Chronicle::within(HistoryBounds::default()),
         };
         let operator = OperatorSpec {
             name: "root".parse().unwrap(),
@@ -92,13 +96,52 @@ impl World {
         };
         let next = Revision(self.state.revision().0 + 1);
         self.state.take_changed_rows();
-        self.state.apply(next, &stamped).unwrap();
+        let named = named(&self.state, &stamped.command);
+        let events = self.state.apply(next, &stamped).unwrap();
+        let Some(Event::Answer { revision, answer }) = events.last() else {
+            panic!("{events:?}");
+        };
+        let told = self.history.apply(&[HistoryEntry {
+            revision: self.history.next(),
+            log_time_ms: self.state.log_time_ms(),
+            command: stamped.command,
+            named,
+            meta: stamped.meta,
+            verdict: Ok(answer.clone()),
+            decided_at: *revision,
+        }]);
         let changed = self.state.take_changed_rows();
         let of_row = |key| {
             let value = self.state.row(key).map(|row| encode_row(&row).len());
             encode_key(key).len() + value.unwrap_or(0)
         };
-        changed.iter().map(of_row).sum()
+        told + changed.iter().map(of_row).sum::<usize>()
+    }
+
+    /// A history of the smallest entries, all of which are beyond its bounds by now.
+    fn outlive_the_history(&mut self) {
+        let actors = [
+            Actor::Operator("r".parse().unwrap()),
+            Actor::Node(NodeNumber(1)),
+            Actor::Agent("spiffe://a/b".parse().unwrap()),
+        ];
+        for actor in &actors {
+            for _ in 0..8 {
+                let done = |_| self.history.entry(actor.clone(), 1, 0);
+                let done: Vec<_> = (0..500).map(done).collect();
+                self.history.apply(&done);
+                let refused = |_| {
+                    let why = Rejection::new(Reason::OwnerUnknown, "");
+                    Chronicle::refused(self.history.entry(actor.clone(), 1, 0), why)
+                };
+                let refused: Vec<_> = (0..500).map(refused).collect();
+                self.history.apply(&refused);
+            }
+        }
+        self.history.bind(HistoryBounds {
+            bytes: 0,
+            age: Duration::ZERO,
+        });
     }
 
     fn by_root(&mut self, command: Command) -> usize {
@@ -184,6 +227,7 @@ fn longest_id(number: usize) -> SpiffeId {
 #[test]
 fn what_is_swept_out_on_the_way_is_bounded() {
     let mut world = World::born();
+    world.outlive_the_history();
     world.forget_requests(2 * SWEPT_ROWS);
     let written = world.by_root(Command::OpenEpoch { emergency: false });
     assert!(
@@ -196,6 +240,7 @@ fn what_is_swept_out_on_the_way_is_bounded() {
 #[test]
 fn the_revocation_of_a_whole_epoch_is_bounded() {
     let mut world = World::born();
+    world.outlive_the_history();
     world.crowd();
     world.forget_requests(2 * SWEPT_ROWS);
     let written = world.by_root(Command::RevokeEpoch(EpochNumber(1)));
@@ -253,8 +298,9 @@ fn the_greatest_registration_is_bounded() {
         expires_at: u64::MAX,
         description: "x".repeat(MAX_DESCRIPTION_BYTES),
     };
+    // The row, and the same in the history.
     let written = world.by_root(Command::RegisterAgent(spec));
-    assert!((16 << 10..64 << 10).contains(&written), "{written} bytes");
+    assert!((32 << 10..128 << 10).contains(&written), "{written} bytes");
     // What ends all that it holds, and all that everybody holds, is one row.
     let written = world.by_root(Command::Suspend(chancery_credential::Subject::Everything));
     assert!(written < 1 << 10, "{written} bytes");

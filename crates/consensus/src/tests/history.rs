@@ -356,3 +356,25 @@ async fn a_removal_names_the_node_and_its_key() {
     }
     cluster.end().await;
 }
+
+/// Who reads for ever does not keep a node from stopping, and whoever asks then is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_ends_its_readers() {
+    let cluster = Cluster::born().await;
+    let node = cluster.nodes[&1].clone();
+    let readers = node.inner.readers.clone();
+    let reading = tokio::spawn(async move {
+        let until_left = |is_wanted: &dyn Fn() -> bool| {
+            while is_wanted() {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            Ok(())
+        };
+        readers.read(until_left).await
+    });
+    super::cluster::eventually("it reads", async || node.inner.readers.count() == 1).await;
+    cluster.end().await;
+    assert!(reading.await.unwrap().is_ok());
+    let asked = node.history(HistoryQuery::default()).await;
+    assert!(asked.is_err(), "{asked:?}");
+}

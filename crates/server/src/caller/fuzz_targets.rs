@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use super::{
     deadline,
     request_id::{REQUEST_ID, RequestIds},
+    trace,
 };
 
 /// `grpc-timeout`: whatever stands there, nobody waits longer than the node allows.
@@ -42,7 +43,24 @@ pub fn request_id(input: &[u8]) -> bool {
     id.as_bytes() == input
 }
 
+/// `traceparent`: what is logged of it is an id, and the one that stands there.
+pub fn traceparent(input: &[u8]) -> bool {
+    let Ok(value) = HeaderValue::from_bytes(input) else {
+        return false;
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", value);
+    let Some(id) = trace::trace_id(&headers) else {
+        return false;
+    };
+    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    assert!(id.len() == 32 && id.bytes().all(lower), "{id}");
+    assert_ne!(id, "0".repeat(32));
+    assert_eq!(input.get(3..35), Some(id.as_bytes()));
+    true
+}
+
 #[cfg(test)]
 mod tests {
-    chancery_fuzzing::exercise! { request_deadline, request_id }
+    chancery_fuzzing::exercise! { request_deadline, request_id, traceparent }
 }

@@ -60,6 +60,9 @@ impl Directory {
     /// What the system says.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        // Its own name has to survive the loss of power, too.
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Self(path.to_owned()))
     }
 

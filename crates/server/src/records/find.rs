@@ -11,10 +11,6 @@ use super::{
     walk::{Visitor, walk},
 };
 
-/// How far the clock that stamped a segment may have been from the one that stamped
-/// its records, seconds.
-const CLOCKS_APART_S: u64 = 600;
-
 /// What is sought: everything that is given has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -89,12 +85,11 @@ struct Search<'a> {
 }
 
 impl Visitor for Search<'_> {
-    /// What stands in a segment was issued before the next was begun.
+    /// As the next says of the records themselves: when it was begun says nothing of
+    /// them, for a clock may have been set back.
     fn wants(&self, _header: &SegmentHeader, next: Option<&SegmentHeader>) -> bool {
-        let (Some(since), Some(next)) = (self.filter.since, next) else {
-            return true;
-        };
-        next.begun_ms / 1000 + CLOCKS_APART_S >= since
+        let (since, until) = (self.filter.since, self.filter.until);
+        next.is_none_or(|next| next.former.issued.overlaps(since, until))
     }
 
     fn records(&mut self, reader: &SegmentReader) -> ControlFlow<()> {

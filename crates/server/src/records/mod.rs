@@ -18,6 +18,15 @@ mod boot;
 mod disk;
 mod find;
 mod format;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub(crate) mod fuzz_targets;
 mod issued;
 mod kept;
 mod lanes;

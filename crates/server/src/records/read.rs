@@ -13,8 +13,8 @@ use chancery_credential::IssuerNumber;
 use super::{
     Gap,
     format::{
-        Chain, Close, Former, Kind, Mark, Names, Piece, RECORD_BYTES, Record, SegmentHeader,
-        frame_bytes, segment_path,
+        Chain, Close, Former, IssuedWithin, Kind, Mark, Names, Piece, RECORD_BYTES, Record,
+        SegmentHeader, frame_bytes, segment_path,
     },
 };
 
@@ -50,14 +50,15 @@ pub(super) enum Unopened {
 
 /// A segment from its first frame on.
 #[derive(Debug)]
-pub(super) struct SegmentReader {
-    input: Take<BufReader<File>>,
+pub(super) struct SegmentReader<R = BufReader<File>> {
+    input: Take<R>,
     chain: Chain,
     offset: u64,
     payload: Vec<u8>,
     header: SegmentHeader,
     names: Names,
     records: u64,
+    issued: IssuedWithin,
     as_of_ms: u64,
     kept_ms: u64,
     uncounted_at_most: u64,
@@ -65,7 +66,7 @@ pub(super) struct SegmentReader {
     file_bytes: u64,
 }
 
-impl SegmentReader {
+impl SegmentReader<BufReader<File>> {
     /// Opens a segment of a directory, of which the first `length` bytes count.
     ///
     /// # Errors
@@ -73,7 +74,23 @@ impl SegmentReader {
     pub(super) fn open(directory: &Path, segment: u64, length: u64) -> Result<Self, Unopened> {
         let file = File::open(segment_path(directory, segment)).map_err(Unopened::Io)?;
         let file_bytes = file.metadata().map_err(Unopened::Io)?.len();
-        let mut input = BufReader::with_capacity(1 << 18, file).take(length);
+        let input = BufReader::with_capacity(1 << 18, file);
+        Self::begin(input, file_bytes, segment, length)
+    }
+}
+
+impl<R: Read> SegmentReader<R> {
+    /// Begins to read a segment of `file_bytes`, of which the first `length` count.
+    ///
+    /// # Errors
+    /// [`Unopened`].
+    pub(super) fn begin(
+        input: R,
+        file_bytes: u64,
+        segment: u64,
+        length: u64,
+    ) -> Result<Self, Unopened> {
+        let mut input = input.take(length);
         let (mut chain, mut payload) = (Chain::START, Vec::new());
         let header = match chain.read(&mut input, &mut payload).map_err(Unopened::Io)? {
             Piece::Frame(Kind::Header) => SegmentHeader::decode(&payload)
@@ -96,6 +113,7 @@ impl SegmentReader {
             header,
             names: Names::default(),
             records: 0,
+            issued: IssuedWithin::NONE,
             as_of_ms: header.as_of_ms,
             kept_ms: header.kept_ms,
             uncounted_at_most: header.uncounted_at_most,
@@ -122,6 +140,7 @@ impl SegmentReader {
         Former {
             hash: self.chain.hash(),
             length: self.offset,
+            issued: self.issued,
         }
     }
 
@@ -136,7 +155,7 @@ impl SegmentReader {
     }
 
     /// What was handed over before this is in what was read, milliseconds since the
-    /// Unix epoch.
+    /// Unix epoch, as was written last: less than before where the clock was set back.
     pub(super) const fn as_of_ms(&self) -> u64 {
         self.as_of_ms
     }
@@ -192,7 +211,7 @@ impl SegmentReader {
             Kind::Records => self.take_in_records(),
             Kind::Mark => {
                 let mark = Mark::decode(&self.payload).map_err(text)?;
-                self.as_of_ms = self.as_of_ms.max(mark.as_of_ms);
+                self.as_of_ms = mark.as_of_ms;
                 self.kept_ms = self.kept_ms.max(mark.kept_ms);
                 self.uncounted_at_most = mark.uncounted_at_most;
                 Ok(Step::Passed)
@@ -233,8 +252,12 @@ impl SegmentReader {
         if !self.records().all(|record| record.is_named(&self.names)) {
             return Err("a record has a number that is no name's".to_owned());
         }
+        let mut issued = self.issued;
+        let each = self.records();
+        each.for_each(|record| issued.add(record.issued_at));
         self.records += (head.len() / RECORD_BYTES) as u64;
-        self.as_of_ms = self.as_of_ms.max(as_of_ms);
+        self.issued = issued;
+        self.as_of_ms = as_of_ms;
         Ok(Step::Records)
     }
 

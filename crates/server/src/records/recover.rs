@@ -6,7 +6,7 @@ use chancery_credential::IssuerNumber;
 
 use super::{
     Cause, Gap,
-    behind::synced_by_marks_behind,
+    behind::{empty_sector_behind, synced_by_marks_behind},
     boot::BootId,
     disk::{Directory, Ended},
     format::{Ending, Former},
@@ -33,8 +33,9 @@ pub(super) struct Next {
 /// `boot` is the start of the machine by now: when the process before ran in another
 /// one, its last second may be missing in part, with holes in what is left.
 ///
-/// `issuers_of` gives the issuers that a process opened, as far as the replicated
-/// state knows: it may have signed with one of which no record reached the file.
+/// `issuers_of` gives the issuers that a process opened, or all former processes of this
+/// node, as far as the replicated state knows: it may have signed with one of which no
+/// record reached the file.
 ///
 /// # Errors
 /// When the directory or the file cannot be read.
@@ -43,21 +44,26 @@ pub(super) fn recover(
     kept: &[Ended],
     now_ms: u64,
     boot: BootId,
-    issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
+    issuers_of: &dyn Fn(Option<u64>) -> Vec<IssuerNumber>,
 ) -> io::Result<Next> {
     let Some(last) = kept.last() else {
-        return Ok(Next {
-            number: 1,
-            ..Next::default()
-        });
+        return Ok(first(issuers_of(None), now_ms));
     };
     let mut reader = match SegmentReader::open(directory.path(), last.segment, u64::MAX) {
         Ok(reader) => reader,
         Err(Unopened::Io(error)) => return Err(error),
-        Err(Unopened::Damaged(_)) => return Ok(after_unreadable(directory, kept, last, now_ms)),
+        Err(Unopened::Damaged(_)) => {
+            let gap = unknown(Cause::Damage, issuers_of(None), now_ms);
+            return Ok(after_unreadable(directory, kept, last, gap));
+        }
     };
     let mut issuers = BTreeSet::new();
+    let mut from_ms = 0;
     let cause = loop {
+        // What was written by a clock that was set back since bounds nothing.
+        if reader.as_of_ms() <= now_ms {
+            from_ms = reader.as_of_ms();
+        }
         match reader.step()? {
             Step::Records => issuers.extend(reader.issuers()),
             Step::Gap(_) | Step::Deleted(_) | Step::Passed => {}
@@ -67,11 +73,11 @@ pub(super) fn recover(
         }
     };
     let header = reader.header();
-    issuers.extend(issuers_of(header.process));
+    issuers.extend(issuers_of(Some(header.process)));
     let gap = cause.map(|cause| Gap {
         cause,
-        records: missing_at_most(&reader, cause),
-        from_ms: reader.as_of_ms(),
+        records: missing_at_most(&reader),
+        from_ms,
         to_ms: now_ms.max(reader.as_of_ms()),
         issuers: issuers.into_iter().collect(),
         torn_bytes: reader.file_bytes() - reader.offset(),
@@ -103,8 +109,10 @@ fn cut_by(reader: &SegmentReader, boot: BootId) -> Cause {
 
 /// Why frames stand there that do not follow. A disk that lost power leaves zeros where
 /// it did not come to write, and may have come to write what is behind them: anywhere in
-/// what was not synced, which is never more than the writer keeps. What was safe, and what
-/// a machine that has run on since remembers, was changed by somebody, or the disk is bad.
+/// what was not synced, which is never more than the writer keeps. So does a volume that
+/// went away under a machine that has run on since, but in whole sectors. What was safe,
+/// and anything else that such a machine would remember, was changed by somebody, or the
+/// disk is bad.
 fn cause_of(directory: &Directory, reader: &SegmentReader, boot: BootId) -> io::Result<Cause> {
     let header = reader.header();
     let broken_at = reader.offset();
@@ -113,30 +121,55 @@ fn cause_of(directory: &Directory, reader: &SegmentReader, boot: BootId) -> io::
     let unsynced_at_most = (MAX_UNSYNCED + 2 * BATCH_BYTES) as u64;
     let can_be_unsynced =
         synced <= broken_at && reader.file_bytes().saturating_sub(broken_at) <= unsynced_at_most;
+    if !can_be_unsynced || reader.closed().is_some() {
+        return Ok(Cause::Damage);
+    }
+    let path = directory.path();
     Ok(match cut_by(reader, boot) {
-        Cause::PowerLoss if can_be_unsynced && reader.closed().is_none() => Cause::PowerLoss,
-        _ => Cause::Damage,
+        Cause::Crash if empty_sector_behind(path, segment, broken_at)? => Cause::VolumeLoss,
+        Cause::Crash => Cause::Damage,
+        cause => cause,
     })
 }
 
 /// Every record that was handed over and is not in what was read: those that waited,
-/// those that were dropped and not counted, and with the power those that were not
-/// synced.
-fn missing_at_most(reader: &SegmentReader, cause: Cause) -> u64 {
+/// those that were dropped and not counted, and those that were not synced. The last
+/// whatever the cause: that the machine has run on does not say that the volume stayed,
+/// and of a file that ends early nothing shows it.
+fn missing_at_most(reader: &SegmentReader) -> u64 {
     let header = reader.header();
-    let unsynced = match cause {
-        Cause::PowerLoss => header.unsynced_at_most,
-        _ => 0,
-    };
     header
         .waiting_at_most
         .saturating_add(reader.uncounted_at_most())
-        .saturating_add(unsynced)
+        .saturating_add(header.unsynced_at_most)
+}
+
+/// The first segment that there is. When former processes of this node opened issuers,
+/// records of theirs may have been here.
+fn first(issuers: Vec<IssuerNumber>, now_ms: u64) -> Next {
+    Next {
+        number: 1,
+        gap: (!issuers.is_empty()).then(|| unknown(Cause::Absent, issuers, now_ms)),
+        ..Next::default()
+    }
+}
+
+/// A gap of which it is not known how large it is.
+fn unknown(cause: Cause, mut issuers: Vec<IssuerNumber>, now_ms: u64) -> Gap {
+    issuers.sort_unstable();
+    Gap {
+        cause,
+        records: 0,
+        from_ms: 0,
+        to_ms: now_ms,
+        issuers,
+        torn_bytes: 0,
+    }
 }
 
 /// Every segment begins whole: one that does not was damaged. The chain begins anew
 /// behind it, and says so.
-fn after_unreadable(directory: &Directory, kept: &[Ended], last: &Ended, now_ms: u64) -> Next {
+fn after_unreadable(directory: &Directory, kept: &[Ended], last: &Ended, gap: Gap) -> Next {
     let headers = kept
         .iter()
         .rev()
@@ -147,12 +180,8 @@ fn after_unreadable(directory: &Directory, kept: &[Ended], last: &Ended, now_ms:
         records_before: 0,
         kept_ms: headers.into_iter().next().unwrap_or_default(),
         gap: Some(Gap {
-            cause: Cause::Damage,
-            records: 0,
-            from_ms: 0,
-            to_ms: now_ms,
-            issuers: Vec::new(),
             torn_bytes: last.bytes,
+            ..gap
         }),
     }
 }

@@ -7,7 +7,9 @@ use bytes::BufMut;
 use super::{
     Gap, Issued,
     disk::SegmentFile,
-    format::{Chain, Close, Ending, Former, Kind, Mark, NameTable, Record, SegmentHeader},
+    format::{
+        Chain, Close, Ending, Former, IssuedWithin, Kind, Mark, NameTable, Record, SegmentHeader,
+    },
     tail::Tail,
 };
 
@@ -54,6 +56,7 @@ pub(super) struct Segment {
     batch: Batch,
     /// Records of the node, those of this segment included.
     records: u64,
+    issued: IssuedWithin,
     /// Records that may be dropped once the file is safe up to an offset, in order.
     drops_to_allow: VecDeque<(u64, u64)>,
     ending: Option<Ending>,
@@ -74,6 +77,7 @@ impl Segment {
             names: NameTable::default(),
             batch: Batch::default(),
             records: header.records_before,
+            issued: IssuedWithin::NONE,
             drops_to_allow: VecDeque::new(),
             ending: None,
         }
@@ -83,6 +87,7 @@ impl Segment {
     pub(super) fn add(&mut self, issued: &Issued) -> usize {
         Record::of(issued, &mut self.names).encode(&mut self.batch.bytes);
         self.batch.records += 1;
+        self.issued.add(issued.issued_at);
         self.batch.bytes.len() + self.names.fresh_bytes()
     }
 
@@ -193,6 +198,7 @@ impl Segment {
         Former {
             hash: self.chain.hash(),
             length: self.tail.length(),
+            issued: self.issued,
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     boot::BootId,
     disk::{Directory, Disk, Ended},
     recover::{Next, date, recover},
-    writer::Writer,
+    writer::{WallClock, Writer},
 };
 use crate::clock::SystemClock;
 
@@ -80,7 +80,7 @@ impl Drop for Records {
 
 /// Goes on with the chain of a directory, on a thread of its own. A lane for each of
 /// `threads` that mint. `issuers_of` gives the issuers that a former process of this
-/// node opened. `post` is dropped when the thread ends, however it comes about.
+/// node opened, or all of them. `post` is dropped when the thread ends, however it comes about.
 ///
 /// # Errors
 /// [`RecordsError`]. That nothing can be *written* is none: the node says that it is
@@ -90,7 +90,21 @@ pub(crate) fn start(
     limits: &RecordLimits,
     threads: usize,
     author: Author,
-    issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
+    issuers_of: &dyn Fn(Option<u64>) -> Vec<IssuerNumber>,
+    post: impl Send + 'static,
+) -> Result<Records, RecordsError> {
+    let wall = Arc::new(SystemClock::wall_ms);
+    start_by(path, limits, threads, author, issuers_of, wall, post)
+}
+
+/// The same, by another wall clock.
+pub(super) fn start_by(
+    path: &Path,
+    limits: &RecordLimits,
+    threads: usize,
+    author: Author,
+    issuers_of: &dyn Fn(Option<u64>) -> Vec<IssuerNumber>,
+    wall: WallClock,
     post: impl Send + 'static,
 ) -> Result<Records, RecordsError> {
     let unreadable = |source| RecordsError::Directory {
@@ -99,20 +113,12 @@ pub(crate) fn start(
     };
     let directory = Directory::open(path).map_err(unreadable)?;
     let mut kept = directory.segments().map_err(unreadable)?;
-    let now_ms = SystemClock::wall_ms();
+    let now_ms = wall();
     let next = recover(&directory, &kept, now_ms, author.boot, issuers_of).map_err(unreadable)?;
     date(&directory, &mut kept, &next);
     say_gap(&next);
-    write_to(
-        directory,
-        limits,
-        threads,
-        author,
-        (next, kept),
-        now_ms,
-        post,
-    )
-    .map_err(RecordsError::Threads)
+    write_to(directory, limits, threads, author, (next, kept), wall, post)
+        .map_err(RecordsError::Threads)
 }
 
 /// The same, to any disk.
@@ -122,19 +128,12 @@ pub(super) fn write_to<D: Disk + 'static>(
     threads: usize,
     author: Author,
     found: (Next, Vec<Ended>),
-    now_ms: u64,
+    wall: WallClock,
     post: impl Send + 'static,
 ) -> io::Result<Records> {
     let waiting = usize::try_from(limits.waiting).unwrap_or(usize::MAX);
     let recorder = Arc::new(Recorder::new(threads, waiting, SystemClock::boot()));
-    let writer = Writer::new(
-        recorder.clone(),
-        disk,
-        limits.clone(),
-        author,
-        found,
-        now_ms,
-    )?;
+    let writer = Writer::new(recorder.clone(), disk, limits.clone(), author, found, wall)?;
     let (end, ended) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("records".to_owned())
@@ -158,6 +157,12 @@ fn say_gap(next: &Next) {
         error!(
             segment = next.number - 1, from_ms, to_ms, %issuers, torn_bytes,
             "the newest records of mints are damaged: keep the file, and see `chancery records verify`"
+        );
+    } else if gap.cause == Cause::Absent {
+        warn!(
+            %issuers,
+            "there are no records of mints, though this node had issuers before: a gap is \
+             recorded; where the former ones are kept, `chancery records find` reads them too"
         );
     } else {
         warn!(

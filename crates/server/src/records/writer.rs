@@ -26,6 +26,10 @@ use super::{
 };
 use crate::clock::SystemClock;
 
+/// Milliseconds since the Unix epoch, as this machine believes. It may be set, forwards
+/// and back: it is written down, and nothing waits or goes by it.
+pub(super) type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// How often the lanes are emptied; a fifth of what is promised.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often what was written is synced: so much is lost at most with the power.
@@ -38,7 +42,7 @@ const MARK_EVERY_MS: u64 = 1_000;
 pub(super) const BATCH_RECORDS: u64 = 4_096;
 /// What is in the file and not synced has at most so many: no record is smaller, and
 /// nothing is taken from the lanes while the tail is full.
-const UNSYNCED_RECORDS: u64 = (MAX_UNSYNCED / RECORD_BYTES) as u64 + BATCH_RECORDS;
+pub(super) const UNSYNCED_RECORDS: u64 = (MAX_UNSYNCED / RECORD_BYTES) as u64 + BATCH_RECORDS;
 /// And ends beyond so many bytes.
 pub(super) const BATCH_BYTES: usize = 1 << 20;
 /// How long a stopping node tries to write what it has.
@@ -62,6 +66,7 @@ pub(super) struct Writer<D> {
     limits: RecordLimits,
     author: Author,
     syncer: Syncer,
+    wall: WallClock,
     segment: Option<Segment>,
     next: Next,
     kept: Kept,
@@ -75,10 +80,11 @@ pub(super) struct Writer<D> {
     /// A sync has succeeded that no mark tells of.
     synced_unsaid: bool,
     /// What was handed over before this is in the segments, milliseconds since the
-    /// Unix epoch.
+    /// Unix epoch by the clock as it stood.
     as_of_ms: u64,
     /// When drops were last asked for, milliseconds since the Unix epoch.
     drops_seen_ms: u64,
+    /// When the time was last written, as `kept_ms`: also when the clock is set back.
     marked_ms: u64,
     first_lane: usize,
     synced: Instant,
@@ -96,25 +102,27 @@ impl<D: Disk> Writer<D> {
         limits: RecordLimits,
         author: Author,
         (next, kept): (Next, Vec<Ended>),
-        started_ms: u64,
+        wall: WallClock,
     ) -> io::Result<Self> {
+        let started_ms = wall();
         Ok(Self {
             recorder,
             disk,
             limits,
             author,
             syncer: Syncer::start()?,
+            wall,
             segment: None,
             counted: (next.records_before, 0),
             kept_before: (next.kept_ms, SystemClock::boot()),
             reserved: 0,
             sync_at_once: false,
             synced_unsaid: false,
+            marked_ms: next.kept_ms,
             next,
             kept: Kept::new(kept),
             as_of_ms: started_ms,
             drops_seen_ms: started_ms,
-            marked_ms: started_ms,
             first_lane: 0,
             synced: Instant::now(),
             unsafe_since_sync: false,
@@ -165,7 +173,7 @@ impl<D: Disk> Writer<D> {
     /// One look at the lanes. After an error nothing is lost: the next pass goes on
     /// where this one failed, and takes nothing new before it has.
     fn pass(&mut self, last: bool) -> io::Result<Pass> {
-        let begun = (SystemClock::wall_ms(), SystemClock::boot());
+        let begun = ((self.wall)(), SystemClock::boot());
         if let Some(done) = self.syncer.poll() {
             self.note_sync(done)?;
         }
@@ -174,6 +182,12 @@ impl<D: Disk> Writer<D> {
         }
         self.begin_segment(begun.0)?;
         self.write()?;
+        // Before anything is taken: where each pass fails behind that, nothing else would
+        // end the segment, or sync it.
+        self.rotate_when_due(begun.0)?;
+        if self.synced.elapsed() >= SYNC_EVERY {
+            self.sync();
+        }
         self.make_room_to_write_again()?;
         let drained = self.drain(begun.0);
         self.write()?;
@@ -184,34 +198,29 @@ impl<D: Disk> Writer<D> {
         if drained {
             self.recorder.set_written_up_to(begun.1);
         }
-        if let Some(ending) = self.due(drained && last) {
+        if drained && last {
             if let Some(segment) = self.segment.as_mut() {
-                segment.close(ending, begun.0);
+                segment.close(Ending::Stopped, begun.0);
             }
-            if self.finish_segment()? == Some(Ending::Stopped) {
-                return Ok(Pass::Finished);
-            }
-            self.begin_segment(begun.0)?;
-        }
-        if self.synced.elapsed() >= SYNC_EVERY {
-            self.sync();
+            self.finish_segment()?;
+            return Ok(Pass::Finished);
         }
         Ok(if drained { Pass::Idle } else { Pass::More })
     }
 
-    /// Why the segment has to end now, if it has to.
-    fn due(&self, stop: bool) -> Option<Ending> {
-        let segment = self.segment.as_ref()?;
-        let age_ms = self.limits.segment_seconds.saturating_mul(1000);
-        if stop {
-            Some(Ending::Stopped)
-        } else if segment.is_full(self.limits.segment_bytes)
-            || segment.age_ms(self.kept_ms()) >= age_ms
-        {
-            Some(Ending::Rotated)
-        } else {
-            None
-        }
+    /// Goes on in another segment when this one is large or old.
+    fn rotate_when_due(&mut self, now_ms: u64) -> io::Result<()> {
+        let (kept_ms, limits) = (self.kept_ms(), &self.limits);
+        let age_ms = limits.segment_seconds.saturating_mul(1000);
+        let is_due = |segment: &&mut Segment| {
+            segment.is_full(limits.segment_bytes) || segment.age_ms(kept_ms) >= age_ms
+        };
+        let Some(segment) = self.segment.as_mut().filter(is_due) else {
+            return Ok(());
+        };
+        segment.close(Ending::Rotated, now_ms);
+        self.finish_segment()?;
+        self.begin_segment(now_ms)
     }
 
     fn note_sync(&mut self, done: io::Result<u64>) -> io::Result<()> {
@@ -334,7 +343,7 @@ impl<D: Disk> Writer<D> {
         self.recorder.begin();
         self.counted.1 = 0;
         self.synced_unsaid = false;
-        self.marked_ms = now_ms;
+        self.marked_ms = self.kept_ms();
         self.synced = Instant::now();
         if let Some(through) = beginning.deleted {
             self.kept.let_go(through, &self.disk);
@@ -381,7 +390,7 @@ impl<D: Disk> Writer<D> {
             }
         }
         if drained {
-            self.as_of_ms = self.as_of_ms.max(now_ms);
+            self.as_of_ms = now_ms;
         }
         let written = segment.end_batch(self.as_of_ms) > 0;
         if let Some(gap) = dropped(lanes, self.drops_seen_ms, now_ms) {
@@ -391,36 +400,37 @@ impl<D: Disk> Writer<D> {
             self.outage.dropped(gap.records);
         }
         self.drops_seen_ms = now_ms;
+        let kept_ms = self.kept_ms();
         if written {
-            self.marked_ms = now_ms;
+            self.marked_ms = kept_ms;
         }
-        let idle = drained && now_ms.saturating_sub(self.marked_ms) >= MARK_EVERY_MS;
+        let idle = drained && kept_ms.saturating_sub(self.marked_ms) >= MARK_EVERY_MS;
         if idle || self.synced_unsaid {
-            self.mark(now_ms);
+            self.mark();
         }
-        self.reserve(now_ms);
+        self.reserve();
         drained
     }
 
     /// Writes down how far this process has come.
-    fn mark(&mut self, now_ms: u64) {
+    fn mark(&mut self) {
         let (kept_ms, reserved) = (self.kept_ms(), self.reserved);
         if let Some(segment) = self.segment.as_mut() {
             segment.mark(self.as_of_ms, kept_ms, reserved);
-            self.marked_ms = now_ms;
+            self.marked_ms = kept_ms;
             self.synced_unsaid = false;
         }
     }
 
     /// Once records may be dropped: says how many may be missing, before any is. They
     /// may be from when that is on the disk, which is at once and not in a second.
-    fn reserve(&mut self, now_ms: u64) {
+    fn reserve(&mut self) {
         let more = self.reservation().saturating_sub(self.reserved);
         if more == 0 {
             return;
         }
         self.reserved += more;
-        self.mark(now_ms);
+        self.mark();
         if let Some(segment) = self.segment.as_mut() {
             segment.allow_drops_later(more);
         }
@@ -428,14 +438,15 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-/// What found no room since drops were last asked for.
+/// What found no room since drops were last asked for. Where the clock was set back
+/// meanwhile, all that either may have shown lies between.
 fn dropped(lanes: &[Lane], from_ms: u64, to_ms: u64) -> Option<Gap> {
     let mut gap: Option<Gap> = None;
     for dropped in lanes.iter().filter_map(Lane::take_dropped) {
         let gap = gap.get_or_insert_with(|| Gap {
             cause: Cause::Dropped,
             records: 0,
-            from_ms,
+            from_ms: from_ms.min(to_ms),
             to_ms: to_ms.max(from_ms),
             issuers: Vec::new(),
             torn_bytes: 0,

@@ -23,7 +23,7 @@ use crate::caller::{Holder, Identity};
 
 /// From where a poller wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Since {
+pub(super) enum Since {
     Beginning,
     /// What it has is complete up to here.
     Known(ConsistencyToken),
@@ -34,7 +34,7 @@ enum Since {
 /// Why a text is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("give the `next` of an answer, a consistency token, or nothing")]
-struct NoPlace;
+pub(super) struct NoPlace;
 
 /// What one answer tells.
 #[derive(Debug)]

@@ -11,7 +11,9 @@ use prost::Message;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{agent_messages, command, facts::StatedFacts, parse, principals, watch};
+use super::{
+    agent_messages, changes::Since, command, facts::StatedFacts, parse, principals, watch,
+};
 
 /// Reads a message of the API, if the bytes are one.
 fn read<M: Message + Default, T>(
@@ -134,6 +136,18 @@ pub fn roles(input: &[u8]) -> bool {
     true
 }
 
+/// Where a poll goes on: what is understood is written as it was, but for the case of
+/// hex digits and leading zeros, and then as it is.
+pub fn poll_place(input: &[u8]) -> bool {
+    let text = std::str::from_utf8(input);
+    let Ok(Ok(since)) = text.map(str::parse::<Since>) else {
+        return false;
+    };
+    let written = since.to_string();
+    assert_eq!(written.parse(), Ok(since), "{written}");
+    true
+}
+
 /// A public key of any algorithm, DER.
 pub fn spki(input: &[u8]) -> bool {
     let Ok(thumbprint) = parse::public_key(input) else {
@@ -152,6 +166,7 @@ mod tests {
         token_facts,
         command_meta,
         roles,
+        poll_place,
         spki,
     }
 }

@@ -1,17 +1,53 @@
 //! `HistoryService`: who asked for what.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chancery_consensus::{HistoryEntry, HistoryQuery};
 use chancery_credential::{NodeNumber, Revision};
 use chancery_wire::v1::{self, history_service_server::HistoryService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, history_filter, parse};
-use crate::caller::refuse;
+use super::{Desk, history_filter, parse, split};
+use crate::caller::{Holder, Identity, Place, Refusal, Tally, refuse};
+
+/// Pages of one principal that are read, or wait for their turn, at a time: nobody alone
+/// keeps the others waiting.
+const OF_ONE: u32 = 2;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The service over a node's desk.
-pub(crate) struct Histories(pub(crate) Arc<Desk>);
+pub(crate) struct Histories {
+    desk: Arc<Desk>,
+    readers: Readers,
+}
+
+impl Histories {
+    pub(crate) fn over(desk: Arc<Desk>) -> Self {
+        Self {
+            desk,
+            readers: Readers(Tally::new()),
+        }
+    }
+}
+
+/// Who is reading.
+struct Readers(Arc<Tally>);
+
+impl Readers {
+    /// A place for `reader`.
+    fn place(&self, reader: &Identity) -> Result<Place, Status> {
+        self.0.take(Holder::of(reader), OF_ONE).map_err(|_| {
+            Refusal::new(
+                Code::ResourceExhausted,
+                "HISTORY_BUSY",
+                format!("this node reads {OF_ONE} pages of the history for you already"),
+                "ask for one page after another, or at another node",
+            )
+            .retry_after(PAUSE)
+            .into()
+        })
+    }
+}
 
 #[tonic::async_trait]
 impl HistoryService for Histories {
@@ -19,10 +55,11 @@ impl HistoryService for Histories {
         &self,
         request: Request<v1::ListHistoryRequest>,
     ) -> Result<Response<v1::ListHistoryResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         let query = query(&message)?;
-        self.0.at_least(&message.min_revision).await?;
-        let page = self.0.consensus.history(query).await.map_err(|error| {
+        self.desk.at_least(&message.min_revision).await?;
+        let _place = self.readers.place(&caller.identity)?;
+        let page = self.desk.consensus.history(query).await.map_err(|error| {
             refuse(
                 Code::Unavailable,
                 "HISTORY_UNREADABLE",
@@ -32,9 +69,9 @@ impl HistoryService for Histories {
         })?;
         // Who asks was judged by this node's state, and the newest entries are in it or
         // not: neither may be old.
-        let ((), current) = self.0.read(|| ())?;
+        let ((), current) = self.desk.read(|| ())?;
         Ok(Response::new(v1::ListHistoryResponse {
-            consistency_token: self.0.token_for(current.revision),
+            consistency_token: self.desk.token_for(current.revision),
             entries: page.entries.iter().map(entry).collect(),
             next_page_token: page
                 .next
@@ -98,5 +135,32 @@ fn entry(entry: &HistoryEntry) -> v1::HistoryEntry {
         rejection: rejection.map(|it| it.code().to_owned()).unwrap_or_default(),
         rejection_message: rejection.map(ToString::to_string).unwrap_or_default(),
         decided_at: decided_at.0,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tonic_types::StatusExt;
+
+    fn service(name: &str) -> Identity {
+        Identity::Service {
+            name: name.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn who_reads_much_leaves_places_to_others() {
+        let readers = Readers(Tally::new());
+        let place = |name: &str| readers.place(&service(name));
+        let mut held: Vec<_> = (0..OF_ONE).map(|_| place("greedy").unwrap()).collect();
+        let status = place("greedy").err().unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "HISTORY_BUSY");
+        assert!(place("another").is_ok());
+        drop(held.pop());
+        assert!(place("greedy").is_ok());
     }
 }

@@ -134,14 +134,31 @@ impl StateStore {
         })
     }
 
-    /// Of the rows of a table whose keys are in `[from, to)`, the last `most`, from the last on.
+    /// Of the rows of a table whose keys are in `[from, to)`, the last `most`, from the last on; fewer when their values
+    /// have `bytes` together before, with the one that brings them there.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Failed`], or the disk's.
-    pub fn last(&self, table: u8, from: &[u8], to: &[u8], most: usize) -> Result<Vec<Row>> {
+    pub fn last(
+        &self,
+        table: u8,
+        from: &[u8],
+        to: &[u8],
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<Row>> {
         let (from, to) = (row::database_key(table, from), row::database_key(table, to));
         self.some(most, |database| {
-            database.range_backwards(from, to).take(most).collect()
+            let (mut pairs, mut had) = (Vec::new(), 0_usize);
+            for pair in database.range_backwards(from, to).take(most) {
+                let pair = pair?;
+                had = had.saturating_add(pair.1.len());
+                pairs.push(pair);
+                if had >= bytes {
+                    break;
+                }
+            }
+            Ok(pairs)
         })
     }
 

@@ -7,11 +7,11 @@ use chancery_server::records::{self, Filter, Found};
 use clap::Args;
 use serde::Serialize;
 
-use super::{FilesArgs, damaged, moment::Moment, unreadable};
+use super::{FilesArgs, damaged, unreadable};
 use crate::{
     failure::Failure,
     output::{Column, Output},
-    span::instant,
+    span::{Moment, instant},
 };
 
 /// Arguments of `records find`.
@@ -101,8 +101,8 @@ impl FindArgs {
             agent: self.agent.as_ref().map(ToString::to_string),
             owner: self.owner.as_ref().map(ToString::to_string),
             audience: self.audience.as_ref().map(ToString::to_string),
-            since: self.since.map(|moment| moment.seconds(now)),
-            until: self.until.map(|moment| moment.seconds(now)),
+            since: self.since.map(|moment| moment.milliseconds(now) / 1_000),
+            until: self.until.map(|moment| moment.milliseconds(now) / 1_000),
             token: self.token_id,
         }
     }

@@ -1,7 +1,6 @@
 //! `chancery records`: what was minted, from a node's own files or a copy of them.
 
 mod find;
-mod moment;
 mod verify;
 
 use std::{

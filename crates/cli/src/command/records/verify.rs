@@ -17,10 +17,11 @@ use crate::{
 Each node keeps records of its own mints in hash-chained segment files. This reads all of them:
 every frame has to follow from all before it. A flipped byte, a truncated or a missing segment
 ends it with exit code 1 and says where. Gaps are no damage: the node recorded them itself, after
-a crash or a loss of power, or when it dropped records, and each names the issuers that signed
-meanwhile. `exact` says whether their number is known or is the most that can be missing: after a
-crash that is what may have waited to be written, and where records may be dropped, also as many
-as may be dropped before the files count them (`records.uncounted` in node.toml).
+a crash, a loss of power or of the volume, when it dropped records, or when its records were gone
+(`absent`), and each names the issuers that signed meanwhile. `exact` says whether their number is
+known or is the most that can be missing: after a crash that is what may have waited to be written
+and what was not synced, and where records may be dropped, also as many as may be dropped before
+the files count them (`records.uncounted` in node.toml). Of `damage` and `absent` it is not known.
 
 What it cannot show: whoever can write to the node's disk can write a chain anew, or cut its end
 off. A copy elsewhere shows that: its last hash has to be in the chain for ever.")]

@@ -37,7 +37,7 @@ impl Kind {
         Self::Close,
     ];
 
-    fn of(byte: u8) -> Option<Self> {
+    pub(in crate::records) fn of(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 }

@@ -8,7 +8,8 @@ use super::Unreadable;
 /// Why records are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The process ended without closing its segment.
+    /// The process ended without closing its segment. Whether the volume that it wrote to
+    /// went away too does not show: what was not synced may be missing.
     Crash,
     /// The node could not keep up, and the cluster's setting is `drop`.
     Dropped,
@@ -18,13 +19,26 @@ pub enum Cause {
     /// The machine went down, and with it what was not synced: a second of records, of
     /// which any part may be missing.
     PowerLoss,
+    /// The volume went away under a machine that ran on (a disk over the network, a
+    /// forced unmount), and with it what was not synced: whole blocks of it are empty.
+    VolumeLoss,
+    /// There were no records at all, and the cluster knows issuers of former processes
+    /// of this node.
+    Absent,
 }
 
 impl Cause {
     /// Every one, by its number in the file less one.
-    const ALL: [Self; 4] = [Self::Crash, Self::Dropped, Self::Damage, Self::PowerLoss];
+    const ALL: [Self; 6] = [
+        Self::Crash,
+        Self::Dropped,
+        Self::Damage,
+        Self::PowerLoss,
+        Self::VolumeLoss,
+        Self::Absent,
+    ];
 
-    /// `crash`, `dropped`, `damage` or `power loss`.
+    /// `crash`, `dropped`, `damage`, `power loss`, `volume loss` or `absent`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +46,8 @@ impl Cause {
             Self::Dropped => "dropped",
             Self::Damage => "damage",
             Self::PowerLoss => "power loss",
+            Self::VolumeLoss => "volume loss",
+            Self::Absent => "absent",
         }
     }
 
@@ -41,6 +57,8 @@ impl Cause {
             Self::Dropped => 2,
             Self::Damage => 3,
             Self::PowerLoss => 4,
+            Self::VolumeLoss => 5,
+            Self::Absent => 6,
         }
     }
 }
@@ -51,13 +69,15 @@ pub struct Gap {
     /// Why.
     pub cause: Cause,
     /// How many: exactly when they were dropped, and at most so many after a crash or
-    /// a loss of power. With what the node said it might have dropped uncounted, where
-    /// the cluster's setting is `drop`. Of damage it is not known.
+    /// a loss of power or of the volume: what waited, and what was not synced. With what
+    /// the node said it might have dropped uncounted, where the cluster's setting is
+    /// `drop`. 0 where it is not known: of damage, and where there was nothing.
     pub records: u64,
     /// What is missing was handed over at or after this, milliseconds since the
-    /// Unix epoch.
+    /// Unix epoch. Where the clock was set back since: the last that was written which
+    /// is not later than the clock that it was set to; 0 when there is none.
     pub from_ms: u64,
-    /// And before this.
+    /// And before this, by either clock.
     pub to_ms: u64,
     /// The issuers under which the process signed then, sorted. Of what was dropped,
     /// the first and the last, counted from the first drop of the process.

@@ -8,6 +8,46 @@ use super::{Unreadable, frame::Hash};
 const MAGIC: [u8; 8] = *b"CHANCREC";
 const VERSION: u32 = 1;
 
+/// When the records of a segment were issued: none before, none after. By the records
+/// alone, for no other clock says when a token was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::records) struct IssuedWithin {
+    /// Seconds since the Unix epoch.
+    earliest: u64,
+    /// Seconds since the Unix epoch.
+    latest: u64,
+}
+
+impl IssuedWithin {
+    /// Of no record.
+    pub(in crate::records) const NONE: Self = Self {
+        earliest: u64::MAX,
+        latest: 0,
+    };
+
+    /// Takes in a record.
+    pub(in crate::records) fn add(&mut self, issued_at: u64) {
+        self.earliest = self.earliest.min(issued_at);
+        self.latest = self.latest.max(issued_at);
+    }
+
+    /// Whether one may have been issued at or after `since`, and at or before `until`.
+    pub(in crate::records) fn overlaps(&self, since: Option<u64>, until: Option<u64>) -> bool {
+        since.is_none_or(|since| since <= self.latest)
+            && until.is_none_or(|until| self.earliest <= until)
+    }
+}
+
+impl Default for IssuedWithin {
+    /// Of records of which nothing is known.
+    fn default() -> Self {
+        Self {
+            earliest: 0,
+            latest: u64::MAX,
+        }
+    }
+}
+
 /// Where the former segment ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::records) struct Former {
@@ -15,6 +55,8 @@ pub(in crate::records) struct Former {
     pub(in crate::records) hash: Hash,
     /// How many of its bytes count. What stands behind them was torn.
     pub(in crate::records) length: u64,
+    /// When its records were issued.
+    pub(in crate::records) issued: IssuedWithin,
 }
 
 /// What a segment begins with.
@@ -35,7 +77,8 @@ pub(in crate::records) struct SegmentHeader {
     /// Where the chain stood.
     pub(in crate::records) former: Former,
     /// What was handed over before this is in former segments, milliseconds since
-    /// the Unix epoch; in the first of a process, when that started.
+    /// the Unix epoch by the clock as it stood; in the first of a process, when that
+    /// started.
     pub(in crate::records) as_of_ms: u64,
     /// Records in all segments before this one.
     pub(in crate::records) records_before: u64,
@@ -54,7 +97,7 @@ pub(in crate::records) struct SegmentHeader {
 
 impl SegmentHeader {
     pub(in crate::records) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(192);
+        let mut out = Vec::with_capacity(224);
         out.put_slice(&MAGIC);
         out.put_u32(VERSION);
         out.put_u64(self.segment);
@@ -66,6 +109,8 @@ impl SegmentHeader {
         out.put_u64(self.begun_ms);
         out.put_slice(&self.former.hash);
         out.put_u64(self.former.length);
+        out.put_u64(self.former.issued.earliest);
+        out.put_u64(self.former.issued.latest);
         out.put_u64(self.as_of_ms);
         out.put_u64(self.records_before);
         out.put_u64(self.waiting_at_most);
@@ -117,6 +162,10 @@ impl SegmentHeader {
                     hash
                 },
                 length: input.try_get_u64()?,
+                issued: IssuedWithin {
+                    earliest: input.try_get_u64()?,
+                    latest: input.try_get_u64()?,
+                },
             },
             as_of_ms: input.try_get_u64()?,
             records_before: input.try_get_u64()?,

@@ -20,7 +20,8 @@ pub(in crate::records) struct Mark {
     /// Who wrote it.
     pub(in crate::records) process: u64,
     /// What was handed over before this is in the segment up to here, milliseconds
-    /// since the Unix epoch.
+    /// since the Unix epoch by the clock as it stood: less than in a mark before when
+    /// that was set back.
     pub(in crate::records) as_of_ms: u64,
     /// For how long the node has kept records by now; see the header.
     pub(in crate::records) kept_ms: u64,

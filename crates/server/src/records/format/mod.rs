@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub(super) use close::{Close, Ending};
 pub(super) use frame::{Chain, Hash, Kind, Piece, frame_bytes};
 pub use gap::{Cause, Gap};
-pub(super) use header::{Former, SegmentHeader};
+pub(super) use header::{Former, IssuedWithin, SegmentHeader};
 pub(super) use mark::{MARK_BYTES, Mark};
 pub(super) use names::{NameKind, NameTable, Names};
 pub(super) use record::{RECORD_BYTES, Record};

@@ -24,7 +24,7 @@ pub(in crate::records) enum NameKind {
 }
 
 impl NameKind {
-    const ALL: [Self; 7] = [
+    pub(in crate::records) const ALL: [Self; 7] = [
         Self::Agent,
         Self::Owner,
         Self::Audience,

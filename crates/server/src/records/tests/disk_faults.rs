@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    records::{Cause, disk::Directory, recover::Next, start::write_to},
+    records::{Cause, disk::Directory, recover::Next, start::write_to, writer::BATCH_RECORDS},
 };
 
 const WAITING: u64 = 1_024;
@@ -26,14 +26,13 @@ pub(super) fn node_on(desk: &Desk, faults: &Arc<Faults>) -> Records {
         number: 1,
         ..Next::default()
     };
-    let now_ms = SystemClock::wall_ms();
     write_to(
         disk,
         &desk.limits,
         2,
         author(1),
         (beginning, Vec::new()),
-        now_ms,
+        Arc::new(SystemClock::wall_ms),
         (),
     )
     .unwrap()
@@ -242,4 +241,29 @@ fn a_stop_does_not_wait_for_ever_for_room() {
     };
     assert_eq!((gap.cause, &gap.issuers[..]), (Cause::Crash, &[ISSUER][..]));
     assert!(gap.records >= 7);
+}
+
+/// A disk that fails in every pass, and takes what it refused in the next: segments end
+/// and are synced all the same.
+#[test]
+fn a_disk_that_takes_everything_only_when_asked_again_has_small_segments() {
+    const SEGMENT_BYTES: u64 = 64 << 10;
+    const MINTED: u64 = 40 * WAITING;
+    let (mut desk, faults) = (desk(), Faults::none());
+    desk.limits.segment_bytes = SEGMENT_BYTES;
+    let records = node_on(&desk, &faults);
+    let recorder = records.recorder().clone();
+    until("its first segment was begun", || !recorder.is_full());
+    faults.reluctant.store(true, Ordering::SeqCst);
+    mint(&recorder, 1, MINTED);
+    faults.reluctant.store(false, Ordering::SeqCst);
+    close(records);
+    let report = desk.verify();
+    assert_eq!((report.damage, report.gaps), (Vec::new(), Vec::new()));
+    assert_eq!(report.records, MINTED);
+    // What is taken at once, with its frame and names.
+    let batch = BATCH_RECORDS * 110;
+    for segment in &report.segments {
+        assert!(segment.bytes <= SEGMENT_BYTES + batch, "{segment:?}");
+    }
 }

@@ -26,6 +26,9 @@ pub(super) struct Faults {
     pub(super) forgets: AtomicBool,
     /// How often it forgot.
     pub(super) forgot: AtomicU64,
+    /// What is written behind all that was written before is refused once, and taken
+    /// when it is tried again.
+    pub(super) reluctant: AtomicBool,
 }
 
 pub(super) struct FaultyDisk {
@@ -37,6 +40,8 @@ struct FaultyFile {
     file: Arc<dyn SegmentFile>,
     raw: File,
     synced: AtomicU64,
+    /// Where a write was refused last.
+    refused_at: AtomicU64,
     faults: Arc<Faults>,
 }
 
@@ -48,6 +53,7 @@ impl Faults {
             unsynced: AtomicBool::new(false),
             forgets: AtomicBool::new(false),
             forgot: AtomicU64::new(0),
+            reluctant: AtomicBool::new(false),
         })
     }
 
@@ -81,6 +87,7 @@ impl Disk for FaultyDisk {
             file,
             raw: OpenOptions::new().write(true).open(path)?,
             synced: AtomicU64::new(wanted),
+            refused_at: AtomicU64::new(0),
             faults: self.faults.clone(),
         }))
     }
@@ -92,6 +99,10 @@ impl Disk for FaultyDisk {
 
 impl SegmentFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let reluctant = self.faults.reluctant.load(Ordering::SeqCst);
+        if reluctant && self.refused_at.swap(offset, Ordering::SeqCst) != offset {
+            return Err(io::Error::other("the disk is not ready"));
+        }
         let given = usize::try_from(self.faults.take(bytes.len() as u64)?).unwrap();
         self.file.write_at(&bytes[..given], offset)
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod chain;
+mod clocks;
 mod crash;
 mod disk_faults;
 mod faulty_disk;
@@ -64,7 +65,7 @@ impl Desk {
         &self,
         process: u64,
         threads: usize,
-        issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
+        issuers_of: &dyn Fn(Option<u64>) -> Vec<IssuerNumber>,
     ) -> Records {
         self.start_as(author(process), threads, issuers_of)
     }
@@ -83,7 +84,7 @@ impl Desk {
         &self,
         author: Author,
         threads: usize,
-        issuers_of: &dyn Fn(u64) -> Vec<IssuerNumber>,
+        issuers_of: &dyn Fn(Option<u64>) -> Vec<IssuerNumber>,
     ) -> Records {
         let records = start(self.path(), &self.limits, threads, author, issuers_of, ()).unwrap();
         until("its first segment was begun", || {
@@ -149,7 +150,7 @@ fn token_id() -> TokenId {
 }
 
 /// What agent `agent` was given at `issued_at`.
-fn issued(agent: u64, issued_at: u64) -> Issued {
+pub(super) fn issued(agent: u64, issued_at: u64) -> Issued {
     Issued {
         id: token_id(),
         key: KeyThumbprint::of_spki(&agent.to_be_bytes()),
