@@ -74,7 +74,7 @@ pub(crate) fn classify(status: &Status, reason: Option<&str>) -> Failure {
             Failure::TooOften
         }
         (Code::Unavailable | Code::ResourceExhausted, Some(reason)) => {
-            let busy = matches!(reason, "TOO_MANY_IN_FLIGHT" | "SNAPSHOTS_BUSY");
+            let busy = reason == "TOO_MANY_IN_FLIGHT";
             if status.code() == Code::Unavailable || busy {
                 Failure::NotDone
             } else {
@@ -127,9 +127,8 @@ mod tests {
         for often in ["RATE_LIMITED", "TOO_MANY_REJECTIONS"] {
             assert_eq!(classify(&exhausted, Some(often)), Failure::TooOften);
         }
-        for busy in ["TOO_MANY_IN_FLIGHT", "SNAPSHOTS_BUSY"] {
-            assert_eq!(classify(&exhausted, Some(busy)), Failure::NotDone);
-        }
+        let busy = classify(&exhausted, Some("TOO_MANY_IN_FLIGHT"));
+        assert_eq!(busy, Failure::NotDone);
     }
 
     #[test]

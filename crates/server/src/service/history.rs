@@ -7,8 +7,8 @@ use chancery_credential::{NodeNumber, Revision};
 use chancery_wire::v1::{self, history_service_server::HistoryService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, history_filter, parse};
-use crate::caller::refuse;
+use super::{Desk, history_filter, parse, split};
+use crate::caller::{Holder, refuse};
 
 /// The service over a node's desk.
 pub(crate) struct Histories(pub(crate) Arc<Desk>);
@@ -19,9 +19,11 @@ impl HistoryService for Histories {
         &self,
         request: Request<v1::ListHistoryRequest>,
     ) -> Result<Response<v1::ListHistoryResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         let query = query(&message)?;
         self.0.at_least(&message.min_revision).await?;
+        // What is read is at least as new as this node's state was.
+        self.0.read(|| ())?;
         let page = self.0.consensus.history(query).await.map_err(|error| {
             refuse(
                 Code::Unavailable,
@@ -33,6 +35,7 @@ impl HistoryService for Histories {
         // Who asks was judged by this node's state, and the newest entries are in it or
         // not: neither may be old.
         let ((), current) = self.0.read(|| ())?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
         Ok(Response::new(v1::ListHistoryResponse {
             consistency_token: self.0.token_for(current.revision),
             entries: page.entries.iter().map(entry).collect(),
