@@ -34,6 +34,7 @@ mod parse;
 mod principals;
 mod refusals;
 mod revocation;
+pub(crate) mod session;
 mod settings;
 mod tokens;
 mod verdict;
