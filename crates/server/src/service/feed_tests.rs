@@ -244,9 +244,9 @@ fn a_slow_watcher_of_a_large_view_ends_with_what_is_in_force() {
             25,
             Box::new(|| fake.happen(|story| story.pass_to(NOW_MS + 60_000))),
         ),
-        (200, Box::new(|| fake.revoke(3, IDS + 3))),
+        (140, Box::new(|| fake.revoke(3, IDS + 3))),
         (
-            200,
+            140,
             Box::new(|| fake.order(Command::RevokeIssuer(IssuerNumber(4)))),
         ),
     ]
