@@ -153,7 +153,10 @@ async fn every_answer_names_a_state_and_every_call_may() {
         let refused = agents.list(having_seen(list.clone(), &seen)).await;
         let refused = refused.unwrap_err();
         assert_eq!(reason(&refused), expected, "{refused}");
-        assert!(refused.message().contains("chancery-min-revision"), "{refused}");
+        assert!(
+            refused.message().contains("chancery-min-revision"),
+            "{refused}"
+        );
         // Whoever wants to know why a node answers nothing else is told.
         let status = having_seen(v1::StatusRequest::default(), &seen);
         let mut cluster = ClusterServiceClient::new(channel.clone());
