@@ -260,6 +260,16 @@ impl State {
         self.tables.operators.values()
     }
 
+    /// Operators in order of their names, those after `name` only: for paging.
+    pub fn operators_after(
+        &self,
+        name: Option<&PrincipalName>,
+    ) -> impl Iterator<Item = &Arc<OperatorRecord>> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (self.tables.operators).range::<PrincipalName, _>((from, Bound::Unbounded));
+        range.map(|(_, record)| record)
+    }
+
     /// A service.
     #[must_use]
     pub fn service(&self, name: &PrincipalName) -> Option<&Arc<ServiceRecord>> {
@@ -269,6 +279,16 @@ impl State {
     /// Every service, in order.
     pub fn services(&self) -> impl Iterator<Item = &Arc<ServiceRecord>> {
         self.tables.services.values()
+    }
+
+    /// Services in order of their names, those after `name` only: for paging.
+    pub fn services_after(
+        &self,
+        name: Option<&PrincipalName>,
+    ) -> impl Iterator<Item = &Arc<ServiceRecord>> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (self.tables.services).range::<PrincipalName, _>((from, Bound::Unbounded));
+        range.map(|(_, record)| record)
     }
 
     /// Who holds a key.

@@ -1,45 +1,71 @@
 //! One try of a call.
 
-use std::task::{Context, Poll};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, Response};
 use tonic::{body::Body, transport::Channel};
 use tower::Service;
+
+use crate::seen::Seen;
 
 /// How many tries of the same call went before (gRPC proposal A6). To a node it says
 /// that an earlier copy of a command may still be on its way.
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
-/// The connection to a node for one try: what is sent over it says which try it is.
-/// The generated clients take it as they take a [`Channel`].
+/// The connection to a node for one try: what is sent over it says which try it is, and
+/// what the client has seen; what comes back is seen from then on. The generated clients
+/// take it as they take a [`Channel`].
 #[derive(Debug, Clone)]
 pub struct Attempt<C = Channel> {
     channel: C,
     previous: u32,
+    seen: Arc<Seen>,
 }
 
 impl<C> Attempt<C> {
     /// The try after `previous` others.
-    pub(crate) const fn after(previous: u32, channel: C) -> Self {
-        Self { channel, previous }
+    pub(crate) const fn after(previous: u32, channel: C, seen: Arc<Seen>) -> Self {
+        Self {
+            channel,
+            previous,
+            seen,
+        }
     }
 }
 
-impl<C: Service<Request<Body>>> Service<Request<Body>> for Attempt<C> {
-    type Response = C::Response;
+impl<C, B> Service<Request<Body>> for Attempt<C>
+where
+    C: Service<Request<Body>, Response = Response<B>> + 'static,
+    C::Error: 'static,
+    C::Future: Send + 'static,
+    B: 'static,
+{
+    type Response = Response<B>;
     type Error = C::Error;
-    type Future = C::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, C::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
         self.channel.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let head = request.headers_mut();
         if self.previous > 0 {
-            let previous = HeaderValue::from(self.previous);
-            request.headers_mut().insert(PREVIOUS_ATTEMPTS, previous);
+            head.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(self.previous));
         }
-        self.channel.call(request)
+        self.seen.carry_in(head);
+        let answering = self.channel.call(request);
+        let seen = self.seen.clone();
+        Box::pin(async move {
+            let answer = answering.await?;
+            seen.note_head(answer.headers());
+            Ok(answer)
+        })
     }
 }
 
@@ -52,17 +78,39 @@ mod tests {
 
     use super::*;
 
+    /// What it answers is the head that it was sent.
+    async fn echoed(previous: u32, seen: &Arc<Seen>, request: Request<Body>) -> Response<()> {
+        let echo = service_fn(async |request: Request<Body>| {
+            let mut answer = Response::new(());
+            *answer.headers_mut() = request.headers().clone();
+            Ok::<_, Infallible>(answer)
+        });
+        let attempt = Attempt::after(previous, echo, seen.clone());
+        attempt.oneshot(request).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_try_says_how_many_went_before() {
-        let echo = service_fn(async |request: Request<Body>| {
-            let said = request.headers().get(PREVIOUS_ATTEMPTS).cloned();
-            Ok::<_, Infallible>(said)
-        });
         for (previous, expected) in [(0, None), (1, Some("1")), (12, Some("12"))] {
-            let attempt = Attempt::after(previous, echo);
-            let said = attempt.oneshot(Request::new(Body::empty())).await.unwrap();
-            let said = said.as_ref().map(|value| value.to_str().unwrap());
+            let request = Request::new(Body::empty());
+            let answer = echoed(previous, &Arc::default(), request).await;
+            let said = answer.headers().get(PREVIOUS_ATTEMPTS);
+            let said = said.map(|value| value.to_str().unwrap());
             assert_eq!(said, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn what_an_answer_was_given_from_is_said_in_the_next_try() {
+        const STATE: &str = "AAAAAAAAAAEAAAAAAAAAAgAAAAAAAAAD";
+        let seen = Arc::new(Seen::default());
+        let mut request = Request::new(Body::empty());
+        let state = HeaderValue::from_static(STATE);
+        let head = request.headers_mut();
+        head.insert("chancery-consistency-token", state.clone());
+        let answer = echoed(0, &seen, request).await;
+        assert_eq!(answer.headers().get("chancery-min-revision"), None);
+        let answer = echoed(0, &seen, Request::new(Body::empty())).await;
+        assert_eq!(answer.headers().get("chancery-min-revision"), Some(&state));
     }
 }

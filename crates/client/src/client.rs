@@ -136,6 +136,9 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
+    /// No call is answered from before a state that an earlier answer of this client, or
+    /// of a clone, came from: not by another node either, nor after its own commands.
+    ///
     /// Commands are repeatable when they carry a request id ([`crate::meta`]). Who
     /// sends one again after [`Error::Unknown`] says so ([`Idempotence::Repeated`]).
     ///
@@ -147,8 +150,21 @@ impl Client {
         F: Fn(Attempt) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let attempt =
-            |_, node: &Node, previous| attempt(Attempt::after(previous, node.channel.clone()));
+        let attempt = |_, node: &Node, previous| {
+            let (attempt, endpoints) = (&attempt, &self.endpoints);
+            let channel = node.channel.clone();
+            async move {
+                let begin = || Attempt::after(previous, channel.clone(), endpoints.seen.clone());
+                let carried = endpoints.seen.is_any();
+                match attempt(begin()).await {
+                    // The caller asked for no state, and is not refused for one.
+                    Err(status) if carried && endpoints.is_of_another_life(&status) => {
+                        attempt(begin()).await
+                    }
+                    answer => answer,
+                }
+            }
+        };
         call(&self.endpoints, self.retry, idempotence, attempt)
             .await
             .map(|(_, answer)| answer)
@@ -161,7 +177,7 @@ impl Client {
     }
 
     /// A channel to the preferred node, for streams and for calls that want no
-    /// retry.
+    /// retry. What is called over it neither knows nor adds to what this client has seen.
     #[must_use]
     pub fn channel(&self) -> Option<Channel> {
         self.endpoints

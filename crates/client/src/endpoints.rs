@@ -1,6 +1,6 @@
 //! The nodes that a client may turn to, and which one it prefers.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use chancery_wire::v1;
 use thiserror::Error;
@@ -46,7 +46,7 @@ pub(crate) struct Node {
 pub(crate) struct Endpoints {
     nodes: Vec<Node>,
     preference: Preference,
-    seen: Seen,
+    pub(crate) seen: Arc<Seen>,
     pub(crate) counters: Counters,
 }
 
@@ -73,7 +73,7 @@ impl Endpoints {
             .collect::<Result<_, InvalidEndpoint>>()?;
         Ok(Self {
             preference: Preference::over(nodes.len()),
-            seen: Seen::default(),
+            seen: Arc::default(),
             nodes,
             counters: Counters::default(),
         })
@@ -97,7 +97,7 @@ impl Endpoints {
     }
 
     /// One try of a mint at the node at `position`, which does not answer from before
-    /// what another has shown.
+    /// what was seen.
     pub(crate) async fn mint_at(
         &self,
         position: usize,
@@ -108,13 +108,10 @@ impl Endpoints {
         if !request.min_revision.is_empty() {
             return lane.mint_alone(request).await;
         }
-        let (continuing, carried) = self.continuing(request.clone(), position);
+        let (continuing, carried) = self.seen.carried(request.clone());
         match lane.mint(continuing).await {
             // The caller asked for no revision, and is not refused for one.
-            Err(status) if carried && is_of_another_life(&status) => {
-                self.seen.forget();
-                lane.mint(request).await
-            }
+            Err(status) if carried && self.is_of_another_life(&status) => lane.mint(request).await,
             answer => answer,
         }
     }
@@ -122,10 +119,10 @@ impl Endpoints {
     /// Takes note of what the node at `position` minted, and turns away from it if it
     /// says that it settles.
     pub(crate) fn minted(&self, position: usize, response: &v1::MintResponse) {
-        let now = Instant::now();
-        self.seen.note(&response.consistency_token, position, now);
+        self.seen.note(&response.consistency_token);
         if response.settling {
-            self.preference.turn(position, Blemish::Settling, now);
+            self.preference
+                .turn(position, Blemish::Settling, Instant::now());
         }
     }
 
@@ -138,20 +135,12 @@ impl Endpoints {
         refusal
     }
 
-    /// `request` for the node at `position`, so that it does not answer from before
-    /// what another has shown; and whether anything had to be added for that.
-    pub(crate) fn continuing(
-        &self,
-        request: v1::MintRequest,
-        position: usize,
-    ) -> (v1::MintRequest, bool) {
-        self.seen.carried(request, position, Instant::now())
+    /// Whether the cluster was restored, or is another, since anything was seen of it:
+    /// that is forgotten then, and nothing else was wrong with the call.
+    pub(crate) fn is_of_another_life(&self, status: &Status) -> bool {
+        let other = reason_of(status).is_some_and(|reason| names_another_life(&reason));
+        other && self.seen.forget()
     }
-}
-
-/// The cluster was restored, or is another, since the state was seen.
-fn is_of_another_life(status: &Status) -> bool {
-    reason_of(status).is_some_and(|reason| names_another_life(&reason))
 }
 
 fn names_another_life(reason: &str) -> bool {

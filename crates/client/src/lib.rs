@@ -1,6 +1,9 @@
 //! The SDK of Chancery: several nodes behind one handle, mints and commands that
 //! survive the loss of a node.
 //!
+//! What a client was once answered stays true for it: each call says which state the
+//! newest answer came from, and a node that is not that far waits, or another answers.
+//!
 //! It never sees the cluster's state, log or storage, and it never repeats a
 //! command under a second request id: a retry is answered, not carried out again.
 //!

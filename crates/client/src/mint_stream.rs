@@ -75,7 +75,7 @@ impl MintStream {
         self.requests
             .send(MintStreamRequest {
                 sequence,
-                request: Some(self.endpoints.continuing(request, self.position).0),
+                request: Some(self.endpoints.seen.carried(request).0),
             })
             .await
             .map_err(|_| Error::StreamEnded("the node".to_owned()))?;

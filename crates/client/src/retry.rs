@@ -74,10 +74,7 @@ pub(crate) fn classify(status: &Status, reason: Option<&str>) -> Failure {
             Failure::TooOften
         }
         (Code::Unavailable | Code::ResourceExhausted, Some(reason)) => {
-            let busy = matches!(
-                reason,
-                "TOO_MANY_IN_FLIGHT" | "SNAPSHOTS_BUSY" | "HISTORY_BUSY"
-            );
+            let busy = matches!(reason, "TOO_MANY_IN_FLIGHT" | "HISTORY_BUSY");
             if status.code() == Code::Unavailable || busy {
                 Failure::NotDone
             } else {
@@ -130,7 +127,7 @@ mod tests {
         for often in ["RATE_LIMITED", "TOO_MANY_REJECTIONS"] {
             assert_eq!(classify(&exhausted, Some(often)), Failure::TooOften);
         }
-        for busy in ["TOO_MANY_IN_FLIGHT", "SNAPSHOTS_BUSY", "HISTORY_BUSY"] {
+        for busy in ["TOO_MANY_IN_FLIGHT", "HISTORY_BUSY"] {
             assert_eq!(classify(&exhausted, Some(busy)), Failure::NotDone);
         }
     }

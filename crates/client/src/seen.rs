@@ -1,79 +1,79 @@
-//! What a client has seen at a node that it turned away from, so that the next one
-//! does not answer from before it.
-
-use std::time::Instant;
+//! What a client has seen, so that no node answers it from before that.
 
 use chancery_credential::ConsistencyToken;
 use chancery_wire::v1::MintRequest;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
-use crate::preference::REMEMBERED;
+/// In the head of an answer: names a state that holds all that the answer rests on.
+const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("chancery-consistency-token");
+/// In the head of a call: it is answered from no state before this one.
+const MIN_REVISION: HeaderName = HeaderName::from_static("chancery-min-revision");
 
-/// The newest state that any answer came from, for longer than a node that answers
-/// can be behind.
-#[derive(Default)]
-pub(crate) struct Seen(Mutex<Option<Sight>>);
-
-struct Sight {
-    state: ConsistencyToken,
-    /// The position of the node that showed it. It does not go back by itself.
-    at: usize,
-    since: Instant,
-}
+/// The newest state that any answer came from, whichever node gave it: a node does not
+/// go back by itself, but an address may be that of several.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<Option<ConsistencyToken>>);
 
 impl Seen {
-    /// An answer of the node at `position`. What cannot be read is not remembered.
-    pub(crate) fn note(&self, consistency_token: &str, position: usize, now: Instant) {
+    /// Takes note of an answer. What cannot be read is not remembered.
+    pub(crate) fn note(&self, consistency_token: &str) {
         let Ok(state) = consistency_token.parse::<ConsistencyToken>() else {
             return;
         };
         let mut seen = self.0.lock();
-        let newer = seen.as_ref().is_none_or(|sight| {
-            sight.state.lineage != state.lineage || sight.state.revision <= state.revision
-        });
+        let newer = seen
+            .is_none_or(|seen| seen.lineage != state.lineage || seen.revision <= state.revision);
         if newer {
-            *seen = Some(Sight {
-                state,
-                at: position,
-                since: now,
-            });
+            *seen = Some(state);
         }
     }
 
-    /// The state that the node at `position` must not answer from before; `None` when
-    /// it showed it itself, or nothing was seen lately.
-    pub(crate) fn elsewhere(&self, position: usize, now: Instant) -> Option<String> {
-        let seen = self.0.lock();
-        let sight = seen.as_ref()?;
-        let lately = now.saturating_duration_since(sight.since) < REMEMBERED;
-        (lately && sight.at != position).then(|| sight.state.to_string())
+    /// Takes note of the head of an answer.
+    pub(crate) fn note_head(&self, head: &HeaderMap) {
+        if let Some(Ok(state)) = head.get(CONSISTENCY_TOKEN).map(HeaderValue::to_str) {
+            self.note(state);
+        }
     }
 
-    /// `request` for the node at `position`, to be answered from no earlier state,
-    /// unless it names one itself; and whether that was added.
-    pub(crate) fn carried(
-        &self,
-        mut request: MintRequest,
-        position: usize,
-        now: Instant,
-    ) -> (MintRequest, bool) {
+    /// Has a call be answered from no state before what was seen.
+    pub(crate) fn carry_in(&self, head: &mut HeaderMap) {
+        if let Some(Ok(state)) = self.newest().map(HeaderValue::try_from) {
+            head.insert(MIN_REVISION, state);
+        }
+    }
+
+    /// `request`, to be answered from no state before what was seen, unless it names
+    /// one itself; and whether that was added.
+    pub(crate) fn carried(&self, mut request: MintRequest) -> (MintRequest, bool) {
         if !request.min_revision.is_empty() {
             return (request, false);
         }
-        let Some(state) = self.elsewhere(position, now) else {
+        let Some(state) = self.newest() else {
             return (request, false);
         };
         request.min_revision = state;
         (request, true)
     }
 
-    /// The cluster that showed it is not the one that answers now.
-    pub(crate) fn forget(&self) {
-        *self.0.lock() = None;
+    /// The cluster that showed it is not the one that answers now. Whether there was
+    /// anything to forget.
+    pub(crate) fn forget(&self) -> bool {
+        self.0.lock().take().is_some()
+    }
+
+    /// Whether there is anything to carry.
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    fn newest(&self) -> Option<String> {
+        self.0.lock().map(|state| state.to_string())
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use chancery_credential::{Lineage, Revision};
 
@@ -89,43 +89,49 @@ mod tests {
     }
 
     #[test]
-    fn what_one_node_showed_is_asked_of_the_others_where_nothing_else_is() {
+    fn what_was_seen_is_asked_of_every_call_that_asks_for_nothing_else() {
         let seen = Seen::default();
-        let start = Instant::now();
-        let asked = |own: &str, position, now| {
+        let asked = |own: &str| {
             let request = MintRequest {
                 min_revision: own.to_owned(),
                 ..MintRequest::default()
             };
-            seen.carried(request, position, now)
+            let (request, carried) = seen.carried(request);
+            (request.min_revision, carried)
         };
-        assert_eq!(asked("", 1, start).0.min_revision, "");
-        seen.note(&state(1, 7), 0, start);
-        let (request, carried) = asked("", 1, start);
-        assert_eq!((request.min_revision, carried), (state(1, 7), true));
-        assert_eq!(
-            asked("", 0, start).0.min_revision,
-            "",
-            "it showed it itself"
-        );
-        let (request, carried) = asked("own", 1, start);
-        assert_eq!((request.min_revision.as_str(), carried), ("own", false));
-        assert_eq!(asked("", 1, start + REMEMBERED).0.min_revision, "");
-        seen.forget();
-        assert_eq!(asked("", 1, start).0.min_revision, "");
+        assert_eq!(asked(""), (String::new(), false));
+        seen.note(&state(1, 7));
+        assert_eq!(asked(""), (state(1, 7), true));
+        assert_eq!(asked("own"), ("own".to_owned(), false));
+        assert!(seen.forget());
+        assert_eq!(asked(""), (String::new(), false));
+        assert!(!seen.forget());
+    }
+
+    #[test]
+    fn the_head_of_an_answer_is_carried_in_that_of_the_next_call() {
+        let seen = Seen::default();
+        let mut head = HeaderMap::new();
+        seen.note_head(&head);
+        seen.carry_in(&mut head);
+        assert!(head.is_empty(), "nothing was seen");
+        head.insert(CONSISTENCY_TOKEN, state(1, 7).parse().unwrap());
+        seen.note_head(&head);
+        let mut next = HeaderMap::new();
+        seen.carry_in(&mut next);
+        assert_eq!(next.get(MIN_REVISION).unwrap(), &state(1, 7));
     }
 
     #[test]
     fn a_late_answer_does_not_take_back_what_was_seen() {
         let seen = Seen::default();
-        let now = Instant::now();
-        seen.note(&state(1, 7), 0, now);
-        seen.note(&state(1, 5), 1, now);
-        assert_eq!(seen.elsewhere(1, now), Some(state(1, 7)));
+        seen.note(&state(1, 7));
+        seen.note(&state(1, 5));
+        assert_eq!(seen.newest(), Some(state(1, 7)));
         // A restored cluster counts anew.
-        seen.note(&state(2, 3), 1, now);
-        assert_eq!(seen.elsewhere(0, now), Some(state(2, 3)));
-        seen.note("not a token", 2, now);
-        assert_eq!(seen.elsewhere(0, now), Some(state(2, 3)));
+        seen.note(&state(2, 3));
+        assert_eq!(seen.newest(), Some(state(2, 3)));
+        seen.note("not a token");
+        assert_eq!(seen.newest(), Some(state(2, 3)));
     }
 }

@@ -174,6 +174,11 @@ impl Consensus {
         self.inner.published.reach(revision, within).await
     }
 
+    /// Waits until readers see a later revision than this one.
+    pub async fn wait_past(&self, revision: Revision) {
+        self.inner.published.pass(revision).await;
+    }
+
     /// Waits for a proof of freshness that begins after this call. Whoever asks
     /// while one is about to begin shares it.
     ///

@@ -1,5 +1,5 @@
-//! What the log changed, for whoever follows it: Watch, the issuers of this
-//! process, the keeper. In order, bounded, and after it can be read.
+//! What the log changed, for what in this process follows it: its issuers, the
+//! keeper, open streams. In order, bounded, and after it can be read.
 
 use std::sync::Arc;
 

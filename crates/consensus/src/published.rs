@@ -163,6 +163,13 @@ impl Published {
         let reached = applied.wait_for(|applied| *applied >= revision);
         matches!(tokio::time::timeout(within, reached).await, Ok(Ok(_)))
     }
+
+    /// Resolves when readers see a later revision.
+    pub(crate) async fn pass(&self, revision: Revision) {
+        let mut applied = self.applied.subscribe();
+        // The sender is here as long as this is.
+        let _ = applied.wait_for(|applied| *applied > revision).await;
+    }
 }
 
 fn view_change(event: &Event) -> Option<Change> {

@@ -1,7 +1,7 @@
 //! What changed in the view of late, kept for watchers that come back and services
 //! that poll: so that neither is told all that is in force again.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use chancery_authority::{Event, State};
 use chancery_consensus::Consumer;
@@ -33,12 +33,12 @@ struct Ring {
 
 struct Step {
     revision: Revision,
-    changes: Box<[Change]>,
+    changes: Arc<[Change]>,
     weight: usize,
 }
 
-/// What changed at one revision.
-pub(crate) type ChangedAt = (Revision, Vec<Change>);
+/// What changed at one revision. Whoever has it to pass on shares it.
+pub(crate) type ChangedAt = (Revision, Arc<[Change]>);
 
 impl Default for Recent {
     fn default() -> Self {
@@ -47,7 +47,8 @@ impl Default for Recent {
 }
 
 impl Recent {
-    fn of_at_most(most: usize, heaviest: usize) -> Self {
+    /// With bounds of its own.
+    pub(crate) fn of_at_most(most: usize, heaviest: usize) -> Self {
         Self {
             ring: RwLock::default(),
             most,
@@ -83,7 +84,7 @@ impl Recent {
                 break;
             }
             taken = taken.saturating_add(step.weight);
-            found.push((step.revision, step.changes.to_vec()));
+            found.push((step.revision, step.changes.clone()));
         }
         Some(found)
     }
@@ -91,7 +92,7 @@ impl Recent {
 
 impl Consumer for Recent {
     fn publish(&self, _: &State, revision: Revision, events: &[Event]) {
-        let changes: Box<[Change]> = events
+        let changes: Arc<[Change]> = events
             .iter()
             .filter_map(|event| match event {
                 Event::View(change) => Some(change.clone()),
@@ -138,7 +139,7 @@ impl Ring {
 }
 
 /// About what it takes, here and on the wire.
-fn weight_of(change: &Change) -> usize {
+pub(crate) fn weight_of(change: &Change) -> usize {
     const ROOM: usize = 80;
     let name = match change {
         Change::Watermark { subject, .. } => match subject {

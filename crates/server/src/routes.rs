@@ -24,7 +24,7 @@ use crate::{
     polling,
     service::{
         Agents, Clusters, Desk, GrantSets, Histories, Keys, Principals, Revocations, SettingsDesk,
-        Tokens,
+        Tokens, session,
     },
     status::{Health, NodeStatus},
 };
@@ -111,7 +111,8 @@ pub(crate) fn all(desk: Arc<Desk>) -> Result<(Routes, HealthReporter), Reflectio
         .into_axum_router()
         .route_service(CHECK_STREAM, batches)
         .merge(jwks::routes(desk.consensus.clone()))
-        .merge(polling::routes(desk));
+        .merge(polling::routes(desk.clone()))
+        .layer(axum::middleware::from_fn_with_state(desk, session::go_on));
     Ok((Routes::from(router), reporter))
 }
 

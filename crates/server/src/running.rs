@@ -35,7 +35,7 @@ use crate::{
     registry::{self, Principals},
     routes,
     serve_error::ServeError,
-    service::{Desk, Snapshots},
+    service::Desk,
     status::NodeStatus,
     tls,
 };
@@ -125,7 +125,6 @@ impl Running {
             },
             turns: Turns::new(config.api_threads),
             status: status.clone(),
-            snapshots: Snapshots::default(),
             recent: recent.clone(),
         });
         let (routes, reporter) = routes::all(desk)?;

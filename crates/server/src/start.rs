@@ -16,8 +16,9 @@ use crate::{
     serve_error::ServeError,
 };
 
-/// Steps of the log that a watcher may be behind before it has to begin again.
-const EVENT_CAPACITY: usize = 65_536;
+/// Steps of the log that what follows it in this process may be behind before it looks
+/// at the state instead: several batches. Watchers read what is kept in `recent`.
+const EVENT_CAPACITY: usize = 1_024;
 /// How long the first node waits for its own birth.
 const BIRTH_WAIT: Duration = Duration::from_secs(30);
 

@@ -118,9 +118,15 @@ impl Story {
     }
 
     /// Time passes, and a tick says so.
-    pub(crate) fn pass_to(&mut self, now_ms: u64) {
+    pub(crate) fn pass_to(&mut self, now_ms: u64) -> Vec<Event> {
         self.now_ms = now_ms;
-        self.node(Command::Tick);
+        self.node(Command::Tick)
+    }
+
+    /// The numbers of the issuers that have not expired.
+    pub(crate) fn issuers(&self) -> Vec<IssuerNumber> {
+        let issuers = self.state.issuers();
+        issuers.map(|issuer| issuer.number).collect()
     }
 
     /// An agent that ends at `expires_at`, seconds since the Unix epoch; 0: never.
@@ -136,6 +142,12 @@ impl Story {
 
     /// Opens an issuer of process 1 in the newest epoch. Gives its key too.
     pub(crate) fn open_issuer(&mut self) -> (IssuerNumber, SigningKey) {
+        let (opened, _) = self.open_issuer_telling();
+        opened
+    }
+
+    /// The same, and what it did.
+    pub(crate) fn open_issuer_telling(&mut self) -> ((IssuerNumber, SigningKey), Vec<Event>) {
         self.requests += 1;
         let seed = [u8::try_from(self.requests).unwrap(); 32];
         let signing = SigningKey::from_seed(&seed);
@@ -156,7 +168,7 @@ impl Story {
             Some(Event::Answer {
                 answer: Answer::Issuer(number),
                 ..
-            }) => (*number, signing),
+            }) => ((*number, signing), events),
             other => panic!("no issuer: {other:?}"),
         }
     }

@@ -26,6 +26,9 @@ pub struct Bounds {
     pub streams: Share,
     /// Streams of large messages, each of which can hold one that has not come whole.
     pub batches: Share,
+    /// Single requests for a page of a list, each of which can hold one that nobody
+    /// reads. They count here and not among the requests.
+    pub pages: Share,
     /// Refusals and rejections a second that are the caller's own fault, messages of
     /// a stream included. Who has had as many is not heard until the next one is due.
     pub rejections: Share,
@@ -61,6 +64,11 @@ impl Default for Bounds {
                 strangers: 512,
             },
             batches: Share {
+                principal: 16,
+                address: 4,
+                strangers: 64,
+            },
+            pages: Share {
                 principal: 16,
                 address: 4,
                 strangers: 64,

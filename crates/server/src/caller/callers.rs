@@ -33,6 +33,7 @@ pub(super) struct Shared {
     requests: Arc<Tally>,
     streams: Arc<Tally>,
     batches: Arc<Tally>,
+    pages: Arc<Tally>,
     pub(super) rejections: Rejections,
     bell: watch::Sender<()>,
     draining: AtomicBool,
@@ -67,6 +68,7 @@ impl Callers {
             requests: Tally::new(),
             streams: Tally::new(),
             batches: Tally::new(),
+            pages: Tally::new(),
             bell: watch::Sender::new(()),
             draining: AtomicBool::new(false),
         }))
@@ -147,6 +149,7 @@ impl Shared {
         let (tally, share, what) = match shape {
             Shape::Streaming => (&self.streams, self.bounds.streams, "streams"),
             Shape::Batches => (&self.batches, self.bounds.batches, "streams of batches"),
+            Shape::Pages | Shape::HttpPages => (&self.pages, self.bounds.pages, "pages of lists"),
             Shape::Unary | Shape::Http => (&self.requests, self.bounds.requests, "requests"),
         };
         let principal = match identity {

@@ -136,7 +136,9 @@ where
     let judged = standing.clone();
     let outcome = match row.shape {
         Shape::Streaming | Shape::Batches => stream(inner, request, judged).await,
-        Shape::Unary | Shape::Http => single(inner, request, judged).await,
+        Shape::Unary | Shape::Pages | Shape::Http | Shape::HttpPages => {
+            single(inner, request, judged).await
+        }
     };
     match outcome {
         Ok((response, lookout)) => {
@@ -290,7 +292,7 @@ fn route(request: &Request<Body>) -> Result<&'static Row, Unroutable> {
     if !row.takes(request.method()) {
         return Err(Unroutable::Plain(StatusCode::METHOD_NOT_ALLOWED));
     }
-    if row.shape != Shape::Http {
+    if !row.shape.is_http() {
         if request.version() != Version::HTTP_2 {
             return Err(Unroutable::Plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED));
         }
@@ -331,8 +333,8 @@ fn answer(shape: Shape, refusal: Refusal) -> Response<Body> {
     record(&refusal);
     let status = Status::from(refusal);
     match shape {
-        Shape::Http => http_refusal(&status),
-        Shape::Unary | Shape::Streaming | Shape::Batches => status.into_http(),
+        Shape::Http | Shape::HttpPages => http_refusal(&status),
+        Shape::Unary | Shape::Pages | Shape::Streaming | Shape::Batches => status.into_http(),
     }
 }
 

@@ -103,6 +103,9 @@ impl std::fmt::Display for Who {
 pub enum Shape {
     /// gRPC, one request and one answer.
     Unary,
+    /// The same, whose answer is a page of a list: up to a mebibyte or so, kept until
+    /// it was read.
+    Pages,
     /// gRPC, with a stream in either direction.
     Streaming,
     /// The same, of messages that are as large as [`Limits::BATCH_BYTES`].
@@ -111,6 +114,16 @@ pub enum Shape {
     Batches,
     /// Plain HTTP, `GET` and `HEAD`.
     Http,
+    /// The same, whose answer is a page of a list.
+    HttpPages,
+}
+
+impl Shape {
+    /// Whether it is plain HTTP and not gRPC.
+    #[must_use]
+    pub const fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::HttpPages)
+    }
 }
 
 /// A row of the table.
@@ -133,13 +146,13 @@ pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 /// Where what changed is listed as JSON.
 pub const REVOCATIONS_PATH: &str = "/v1/revocations";
 
-use Shape::{Batches, Http, Streaming, Unary};
+use Shape::{Batches, Http, HttpPages, Pages, Streaming, Unary};
 
 /// The table, in the order of the paths.
 pub const TABLE: &[Row] = &[
     row(JWKS_PATH, Who::ANYONE, Http),
     row("/chancery.v1.AgentService/Get", Who::OPERATOR, Unary),
-    row("/chancery.v1.AgentService/List", Who::OPERATOR, Unary),
+    row("/chancery.v1.AgentService/List", Who::OPERATOR, Pages),
     row("/chancery.v1.AgentService/Register", Who::REGISTRAR, Unary),
     row("/chancery.v1.AgentService/Remove", Who::REGISTRAR, Unary),
     row("/chancery.v1.AgentService/Resume", Who::RESPONDER, Unary),
@@ -157,10 +170,10 @@ pub const TABLE: &[Row] = &[
     row("/chancery.v1.ClusterService/Status", Who::OPERATOR, Unary),
     row("/chancery.v1.ClusterService/Transfer", Who::KEEPER, Unary),
     row("/chancery.v1.GrantSetService/Get", Who::OPERATOR, Unary),
-    row("/chancery.v1.GrantSetService/List", Who::OPERATOR, Unary),
+    row("/chancery.v1.GrantSetService/List", Who::OPERATOR, Pages),
     row("/chancery.v1.GrantSetService/Put", Who::REGISTRAR, Unary),
     row("/chancery.v1.GrantSetService/Remove", Who::REGISTRAR, Unary),
-    row("/chancery.v1.HistoryService/List", Who::AUDITOR, Unary),
+    row("/chancery.v1.HistoryService/List", Who::AUDITOR, Pages),
     row("/chancery.v1.KeyService/List", Who::PRINCIPAL, Unary),
     row("/chancery.v1.KeyService/Revoke", Who::KEEPER, Unary),
     row("/chancery.v1.KeyService/Rotate", Who::KEEPER, Unary),
@@ -182,13 +195,13 @@ pub const TABLE: &[Row] = &[
     row(
         "/chancery.v1.PrincipalService/List",
         Who::AUDITOR.or(Who::KEEPER).or(Who::REGISTRAR),
-        Unary,
+        Pages,
     ),
     // Responders suspend owners, and have to find them.
     row(
         "/chancery.v1.PrincipalService/ListOwners",
         Who::OPERATOR,
-        Unary,
+        Pages,
     ),
     // An operator by a keeper, a service by a registrar: the service tells.
     row(
@@ -224,7 +237,7 @@ pub const TABLE: &[Row] = &[
     row(
         "/chancery.v1.RevocationService/ListChanges",
         Who::SERVICE.or(Who::OPERATOR),
-        Unary,
+        Pages,
     ),
     // An agent its own tokens only, a registrar whole tokens only: the service
     // tells.
@@ -270,7 +283,7 @@ pub const TABLE: &[Row] = &[
         Who::PRINCIPAL,
         Streaming,
     ),
-    row(REVOCATIONS_PATH, Who::SERVICE.or(Who::OPERATOR), Http),
+    row(REVOCATIONS_PATH, Who::SERVICE.or(Who::OPERATOR), HttpPages),
 ];
 
 /// The row of a path; `None` when nobody may call it, because nobody decided
@@ -288,8 +301,10 @@ impl Row {
     #[must_use]
     pub fn takes(&self, method: &Method) -> bool {
         match self.shape {
-            Shape::Http => method == Method::GET || method == Method::HEAD,
-            Shape::Unary | Shape::Streaming | Shape::Batches => method == Method::POST,
+            Shape::Http | Shape::HttpPages => method == Method::GET || method == Method::HEAD,
+            Shape::Unary | Shape::Pages | Shape::Streaming | Shape::Batches => {
+                method == Method::POST
+            }
         }
     }
 }

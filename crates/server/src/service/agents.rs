@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use chancery_authority::{AgentRecord, Answer, Command};
+use chancery_authority::{AgentRecord, Answer, Command, State};
 use chancery_credential::{GrantSetName, OwnerName, Revision, SpiffeId, Subject};
 use chancery_wire::v1::{self, agent_service_server::AgentService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, agent_messages, parse, split};
-use crate::caller::refuse;
+use super::{
+    Desk, agent_messages,
+    page::{self, PAGE_BYTES},
+    parse, split,
+};
+use crate::caller::{Holder, refuse};
 
 /// The service over a node's desk.
 pub(crate) struct Agents(pub(crate) Arc<Desk>);
@@ -59,7 +63,7 @@ impl AgentService for Agents {
         &self,
         request: Request<v1::ListRequest>,
     ) -> Result<Response<v1::ListResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         let size = parse::page_size(message.page_size)?;
         let after = match message.page_token.as_str() {
             "" => None,
@@ -82,11 +86,18 @@ impl AgentService for Agents {
                     .as_ref()
                     .is_none_or(|set| record.grant_sets.contains(set))
         };
-        let (page, current) = self.0.read(|| self.page(after.as_ref(), wanted, size))?;
+        let name = |record: &Arc<AgentRecord>| record.id.to_string();
+        let find = |state: &State| {
+            let records = state.agents_after(after.as_ref()).cloned();
+            page::find(records, size, |record| wanted(record), name)
+        };
+        let (found, revision) = self.0.look(find).await?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
+        let (agents, next_page_token) = found.page(PAGE_BYTES, name, |record| self.shown(record));
         Ok(Response::new(v1::ListResponse {
-            consistency_token: self.0.token_for(current.revision),
-            agents: page.agents,
-            next_page_token: page.next,
+            consistency_token: self.0.token_for(revision),
+            agents,
+            next_page_token,
         }))
     }
 
@@ -161,55 +172,22 @@ impl AgentService for Agents {
     }
 }
 
-/// One page of a list.
-struct Page {
-    agents: Vec<v1::Agent>,
-    /// The last id of this page when another follows.
-    next: String,
-}
-
 impl Agents {
     fn present(&self, id: &SpiffeId) -> Option<v1::Agent> {
+        let entry = self.0.consensus.directory().agent(id)?;
+        Some(self.shown(&entry.record))
+    }
+
+    /// A registration, and all that keeps it from minting.
+    fn shown(&self, record: &AgentRecord) -> v1::Agent {
         let directory = self.0.consensus.directory();
-        let entry = directory.agent(id)?;
         let is_suspended = |subject: &Subject| match subject {
-            Subject::Agent(_) => entry.suspended,
+            Subject::Agent(id) => directory.agent(id).is_some_and(|agent| agent.suspended),
             Subject::Owner(name) => directory.owner(name).is_some_and(|owner| owner.suspended),
             Subject::GrantSet(name) => directory.grant_set(name).is_some_and(|set| set.suspended),
             Subject::Everything => directory.everything_suspended(),
         };
-        let suspensions = agent_messages::suspensions(&entry.record, is_suspended);
-        Some(agent_messages::agent(&entry.record, &suspensions))
-    }
-
-    /// Agents in the order of their ids. A page looks at a bounded number of
-    /// registrations, so that a rare owner cannot hold the state for long.
-    fn page(
-        &self,
-        after: Option<&SpiffeId>,
-        wanted: impl Fn(&AgentRecord) -> bool,
-        size: usize,
-    ) -> Page {
-        const LOOKED_AT: usize = 10_000;
-        self.0.consensus.read_state(|state| {
-            let mut page = Page {
-                agents: Vec::new(),
-                next: String::new(),
-            };
-            for (looked_at, record) in state.agents_after(after).enumerate() {
-                if page.agents.len() == size || looked_at == LOOKED_AT {
-                    return page;
-                }
-                page.next = record.id.to_string();
-                if wanted(record) {
-                    let suspensions =
-                        agent_messages::suspensions(record, |subject| state.is_suspended(subject));
-                    page.agents
-                        .push(agent_messages::agent(record, &suspensions));
-                }
-            }
-            page.next.clear();
-            page
-        })
+        let suspensions = agent_messages::suspensions(record, is_suspended);
+        agent_messages::agent(record, &suspensions)
     }
 }

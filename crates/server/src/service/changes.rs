@@ -18,7 +18,7 @@ use chancery_credential::{ConsistencyToken, IssuerNumber, Revision};
 use chancery_revocation::Change;
 use tonic::Status;
 
-use super::{Desk, parse};
+use super::{Desk, in_force::Part, parse};
 use crate::caller::{Holder, Identity};
 
 /// From where a poller wants to be told.
@@ -66,14 +66,14 @@ impl Desk {
                 self.hold("since", token.revision).await?;
                 match self.remembered(token.revision, weight)? {
                     Some(page) => Ok(page),
-                    None => self.in_force(None, weight),
+                    None => self.in_force(None, weight).await,
                 }
             }
             Since::Within(began, place) if began.lineage == lineage => {
                 self.hold("since", began.revision).await?;
-                self.in_force(Some((began, place)), weight)
+                self.in_force(Some((began, place)), weight).await
             }
-            _ => self.in_force(None, weight),
+            _ => self.in_force(None, weight).await,
         }
     }
 
@@ -100,7 +100,9 @@ impl Desk {
         };
         Ok(Some(Page {
             resync: false,
-            changes: found.into_iter().flat_map(|(_, changes)| changes).collect(),
+            changes: (found.iter())
+                .flat_map(|(_, changes)| changes.iter().cloned())
+                .collect(),
             next: self.token_for(reached),
             more,
             revision: reached,
@@ -115,7 +117,7 @@ impl Desk {
     }
 
     /// A page of all that is in force: the first, or the one after a place.
-    fn in_force(
+    async fn in_force(
         &self,
         within: Option<(ConsistencyToken, ViewPlace)>,
         weight: usize,
@@ -124,47 +126,27 @@ impl Desk {
             // Before the state, which is then at least as far.
             let began = self.consensus.view().consistency_token();
             let place = within.as_ref().map(|(_, place)| place);
-            let (changes, last) = self.consensus.read_state(|state| {
-                let mut taken = 0;
-                let mut changes = Vec::new();
-                let mut last = None;
-                for (place, change) in state.view_after(place) {
-                    if taken >= weight {
-                        return (changes, last);
-                    }
-                    taken += weight_of(&change);
-                    changes.push(change);
-                    last = Some(place);
-                }
-                (changes, None)
-            });
-            (began, changes, last)
+            let part = (self.consensus).read_state(|state| Part::of(state, place, weight));
+            (began, part)
         };
-        let ((now, changes, last), current) = self.read(read)?;
+        let ((now, part), current) = self.read(read)?;
+        // The changes that end the listing are then those of its last page's state too.
+        self.reach(part.revision).await?;
         let resync = within.is_none();
         let began = within.map_or(now, |(began, _)| began);
-        let whole = resync && last.is_none();
-        let next = match last {
+        let whole = resync && part.place.is_none();
+        let next = match part.place {
             Some(place) => Since::Within(began, place).to_string(),
             None => began.to_string(),
         };
         Ok(Page {
             resync,
-            changes,
+            changes: part.changes,
             next,
             more: !whole,
             revision: began.revision,
             age_ms: u64::try_from(current.age.as_millis()).unwrap_or(u64::MAX),
         })
-    }
-}
-
-/// About what a change takes in an answer.
-fn weight_of(change: &Change) -> usize {
-    const ROOM: usize = 80;
-    match change {
-        Change::Watermark { subject, .. } => ROOM + subject.to_string().len(),
-        _ => ROOM,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chancery_authority::State;
 use chancery_credential::{ConsistencyToken, Revision};
 use chancery_revocation::{Clock, Current, Stale};
 use tonic::{Code, Status};
@@ -27,19 +28,26 @@ impl Desk {
     /// begun after the call arrived: what even that does not reach was never
     /// committed, or not here.
     pub(super) async fn at_least(&self, min_revision: &str) -> Result<(), Status> {
+        self.at_least_as("min_revision", min_revision).await
+    }
+
+    /// The same, of what is named otherwise.
+    pub(super) async fn at_least_as(&self, name: &str, min_revision: &str) -> Result<(), Status> {
         if min_revision.is_empty() {
             return Ok(());
         }
-        let token: ConsistencyToken = parse::field("min_revision", min_revision)?;
+        let token: ConsistencyToken = parse::field(name, min_revision)?;
         if token.lineage != self.consensus.view().lineage() {
             return Err(refuse(
                 Code::FailedPrecondition,
                 "OTHER_LINEAGE",
-                "`min_revision` is of another lineage: the cluster was restored, or it is another",
-                "forget what was cached of the other lineage, and read without `min_revision`",
+                format!(
+                    "`{name}` is of another lineage: the cluster was restored, or it is another"
+                ),
+                format!("forget what was cached of the other lineage, and read without `{name}`"),
             ));
         }
-        self.hold("min_revision", token.revision).await
+        self.hold(name, token.revision).await
     }
 
     /// Waits until this node's state holds the revision that a field names, in this
@@ -92,6 +100,20 @@ impl Desk {
         let view = self.consensus.view();
         view.answer(&SystemClock, |_| Ok::<_, Stale>(read()))
             .map_err(|_| stale())
+    }
+
+    /// Reads the state itself, which can be ahead of what readers see: waits until it is
+    /// not. Gives the revision that names at least what was read. Entries wait while
+    /// `read` runs.
+    pub(super) async fn look<T>(
+        &self,
+        read: impl FnOnce(&State) -> T,
+    ) -> Result<(T, Revision), Status> {
+        let consensus = &self.consensus;
+        let read = || consensus.read_state(|state| (read(state), state.revision()));
+        let ((found, revision), current) = self.read(read)?;
+        self.reach(revision).await?;
+        Ok((found, revision.max(current.revision)))
     }
 
     /// How old this node's state can be at most, in milliseconds; `None` before

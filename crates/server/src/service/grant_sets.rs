@@ -5,15 +5,14 @@ use std::sync::Arc;
 use chancery_authority::{Answer, Command, GrantSetRecord, State};
 use chancery_credential::{GrantSetName, Subject};
 use chancery_wire::v1::{self, grant_set_service_server::GrantSetService};
-use prost::Message as _;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, agent_messages, parse, split};
-use crate::caller::refuse;
-
-/// Grants that a page holds, bytes: an answer stays far below the message limit,
-/// however large its sets are.
-const PAGE_BYTES: usize = 1 << 20;
+use super::{
+    Desk, agent_messages,
+    page::{self, PAGE_BYTES},
+    parse, split,
+};
+use crate::caller::{Holder, refuse};
 
 /// The service over a node's desk.
 pub(crate) struct GrantSets(pub(crate) Arc<Desk>);
@@ -66,17 +65,24 @@ impl GrantSetService for GrantSets {
         &self,
         request: Request<v1::ListGrantSetsRequest>,
     ) -> Result<Response<v1::ListGrantSetsResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         let size = parse::page_size(message.page_size)?;
         let after = match message.page_token.as_str() {
             "" => None,
             token => Some(parse::field::<GrantSetName>("page_token", token)?),
         };
         self.0.at_least(&message.min_revision).await?;
-        let ((grant_sets, next_page_token), current) =
-            self.0.read(|| self.page(after.as_ref(), size))?;
+        let name = |set: &Seen| set.record.name.to_string();
+        let find = |state: &State| {
+            let records = state.grant_sets_after(after.as_ref());
+            let sets = records.map(|record| Seen::of(state, record));
+            page::find(sets, size, |_| true, name)
+        };
+        let (found, revision) = self.0.look(find).await?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
+        let (grant_sets, next_page_token) = found.page(PAGE_BYTES, name, Seen::message);
         Ok(Response::new(v1::ListGrantSetsResponse {
-            consistency_token: self.0.token_for(current.revision),
+            consistency_token: self.0.token_for(revision),
             grant_sets,
             next_page_token,
         }))
@@ -99,75 +105,36 @@ impl GrantSetService for GrantSets {
 
 impl GrantSets {
     fn present(&self, name: &GrantSetName) -> Option<v1::GrantSet> {
-        let consensus = &self.0.consensus;
-        consensus.read_state(|state| Some(grant_set(state, state.grant_set(name)?)))
-    }
-
-    /// Sets in the order of their names, and the last name when more follow.
-    fn page(&self, after: Option<&GrantSetName>, size: usize) -> (Vec<v1::GrantSet>, String) {
-        self.0.consensus.read_state(|state| {
-            let sets = state
-                .grant_sets_after(after)
-                .map(|record| grant_set(state, record));
-            take(sets, size, PAGE_BYTES)
-        })
+        let seen = |state: &State| Some(Seen::of(state, state.grant_set(name)?));
+        let seen = self.0.consensus.read_state(seen)?;
+        Some(seen.message())
     }
 }
 
-/// The first sets, at most `size` and about `bytes`, at least one if there is any.
-fn take(
-    sets: impl Iterator<Item = v1::GrantSet>,
-    size: usize,
-    bytes: usize,
-) -> (Vec<v1::GrantSet>, String) {
-    let mut page: Vec<v1::GrantSet> = Vec::new();
-    let mut held = 0;
-    for set in sets {
-        if page.len() == size || held >= bytes {
-            let last = page.last().map(|set| set.name.clone());
-            return (page, last.unwrap_or_default());
+/// A grant set as it was found.
+struct Seen {
+    record: Arc<GrantSetRecord>,
+    suspended: bool,
+    agents: u64,
+}
+
+impl Seen {
+    fn of(state: &State, record: &Arc<GrantSetRecord>) -> Self {
+        Self {
+            suspended: state.is_suspended(&Subject::GrantSet(record.name.clone())),
+            agents: state.agents_under(&record.name),
+            record: record.clone(),
         }
-        held += set.encoded_len();
-        page.push(set);
-    }
-    (page, String::new())
-}
-
-fn grant_set(state: &State, record: &GrantSetRecord) -> v1::GrantSet {
-    let grants = record.grants.iter();
-    v1::GrantSet {
-        name: record.name.to_string(),
-        grants: grants.map(agent_messages::grant_message).collect(),
-        suspended: state.is_suspended(&Subject::GrantSet(record.name.clone())),
-        changed_at: record.changed_at.0,
-        agents: state.agents_under(&record.name),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn sets(names: &[&str]) -> Vec<v1::GrantSet> {
-        let set = |name: &&str| v1::GrantSet {
-            name: (*name).to_owned(),
-            agents: 1,
-            ..v1::GrantSet::default()
-        };
-        names.iter().map(set).collect()
     }
 
-    #[test]
-    fn a_page_ends_at_its_size_or_at_its_bytes_and_says_that_more_follow() {
-        let page = |size, bytes| {
-            let (page, next) = take(sets(&["a", "b", "c"]).into_iter(), size, bytes);
-            (page.len(), next)
-        };
-        assert_eq!(page(2, 1000), (2, "b".to_owned()));
-        assert_eq!(page(3, 1000), (3, String::new()), "nothing follows");
-        // One at least, or no page would ever move on.
-        assert_eq!(page(3, 1), (1, "a".to_owned()));
-        assert_eq!(page(3, 6), (2, "b".to_owned()));
+    fn message(&self) -> v1::GrantSet {
+        let grants = self.record.grants.iter();
+        v1::GrantSet {
+            name: self.record.name.to_string(),
+            grants: grants.map(agent_messages::grant_message).collect(),
+            suspended: self.suspended,
+            changed_at: self.record.changed_at.0,
+            agents: self.agents,
+        }
     }
 }

@@ -58,6 +58,8 @@ impl HistoryService for Histories {
         let (caller, message) = split(request)?;
         let query = query(&message)?;
         self.desk.at_least(&message.min_revision).await?;
+        // What is read is at least as new as this node's state was.
+        self.desk.read(|| ())?;
         let _place = self.readers.place(&caller.identity)?;
         let page = self.desk.consensus.history(query).await.map_err(|error| {
             refuse(
@@ -70,6 +72,7 @@ impl HistoryService for Histories {
         // Who asks was judged by this node's state, and the newest entries are in it or
         // not: neither may be old.
         let ((), current) = self.desk.read(|| ())?;
+        let _turn = self.desk.turns.take(Holder::of(&caller.identity)).await;
         Ok(Response::new(v1::ListHistoryResponse {
             consistency_token: self.desk.token_for(current.revision),
             entries: page.entries.iter().map(entry).collect(),

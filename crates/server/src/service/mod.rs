@@ -13,6 +13,7 @@ mod cluster;
 mod command;
 mod consistency;
 mod facts;
+mod feed;
 #[cfg(any(test, fuzzing))]
 #[allow(
     missing_docs,
@@ -25,14 +26,16 @@ pub(crate) mod fuzz_targets;
 mod grant_sets;
 mod history;
 mod history_filter;
+mod in_force;
 mod keys;
 mod membership;
+mod page;
 mod parse;
 mod principals;
 mod refusals;
 mod revocation;
+pub(crate) mod session;
 mod settings;
-mod snapshots;
 mod tokens;
 mod verdict;
 mod watch;
@@ -60,7 +63,6 @@ pub(crate) use keys::Keys;
 pub(crate) use principals::Principals;
 pub(crate) use revocation::Revocations;
 pub(crate) use settings::SettingsDesk;
-pub(crate) use snapshots::Snapshots;
 pub(crate) use tokens::Tokens;
 
 /// The caller that the layer made out, and the message.
@@ -76,6 +78,5 @@ pub(crate) struct Desk {
     /// For whatever signs, or checks a signature.
     pub(crate) turns: Turns,
     pub(crate) status: NodeStatus,
-    pub(crate) snapshots: Snapshots,
     pub(crate) recent: Arc<Recent>,
 }

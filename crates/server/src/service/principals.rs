@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use chancery_authority::{
-    Command, KeyChange, OperatorChange, OperatorRecord, OperatorSpec, Role, Roles, ServiceChange,
-    ServiceRecord, ServiceSpec,
+    Command, KeyChange, OperatorChange, OperatorRecord, OperatorSpec, OwnerRecord, Role, Roles,
+    ServiceChange, ServiceRecord, ServiceSpec, State,
 };
-use chancery_credential::{OwnerName, Subject};
+use chancery_credential::{OwnerName, PrincipalName, Subject};
 use chancery_wire::v1::{
     self, principal_service_server::PrincipalService, remove_principal_request::Principal,
 };
 use tonic::{Request, Response, Status};
 
-use super::{Desk, parse, split};
+use super::{
+    Desk,
+    page::{self, PAGE_BYTES},
+    parse, split,
+};
+use crate::caller::Holder;
 
 /// The service over a node's desk.
 pub(crate) struct Principals(pub(crate) Arc<Desk>);
@@ -97,13 +102,16 @@ impl PrincipalService for Principals {
         &self,
         request: Request<v1::ListPrincipalsRequest>,
     ) -> Result<Response<v1::ListPrincipalsResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         let size = parse::page_size(message.page_size)?;
+        let after = After::parse(&message.page_token)?;
         self.0.at_least(&message.min_revision).await?;
-        let ((principals, next_page_token), current) =
-            self.0.read(|| self.principals(&message.page_token, size))?;
+        let find = |state: &State| page::find(after.records(state), size, |_| true, Seen::name);
+        let (found, revision) = self.0.look(find).await?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
+        let (principals, next_page_token) = found.page(PAGE_BYTES, Seen::name, Seen::message);
         Ok(Response::new(v1::ListPrincipalsResponse {
-            consistency_token: self.0.token_for(current.revision),
+            consistency_token: self.0.token_for(revision),
             principals,
             next_page_token,
         }))
@@ -145,17 +153,26 @@ impl PrincipalService for Principals {
         &self,
         request: Request<v1::ListOwnersRequest>,
     ) -> Result<Response<v1::ListOwnersResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = split(request)?;
         let size = parse::page_size(message.page_size)?;
         let after = match message.page_token.as_str() {
             "" => None,
             token => Some(parse::field::<OwnerName>("page_token", token)?),
         };
         self.0.at_least(&message.min_revision).await?;
-        let (page, current) = self.0.read(|| self.owners(after.as_ref(), size))?;
-        let (owners, next_page_token) = page;
+        let name = |(record, _): &(Arc<OwnerRecord>, bool)| record.name.to_string();
+        let find = |state: &State| {
+            let suspended =
+                |record: &OwnerRecord| state.is_suspended(&Subject::Owner(record.name.clone()));
+            let records = state.owners_after(after.as_ref());
+            let owners = records.map(|record| (record.clone(), suspended(record)));
+            page::find(owners, size, |_| true, name)
+        };
+        let (found, revision) = self.0.look(find).await?;
+        let _turn = self.0.turns.take(Holder::of(&caller.identity)).await;
+        let (owners, next_page_token) = found.page(PAGE_BYTES, name, owner);
         Ok(Response::new(v1::ListOwnersResponse {
-            consistency_token: self.0.token_for(current.revision),
+            consistency_token: self.0.token_for(revision),
             owners,
             next_page_token,
         }))
@@ -188,38 +205,68 @@ fn key_change(added: &[Vec<u8>], removed: &[String]) -> Result<KeyChange, Status
     })
 }
 
-impl Principals {
-    /// Operators by name, then services by name; the page token is the last one
-    /// shown, `operator:<name>` or `service:<name>`.
-    fn principals(&self, token: &str, size: usize) -> (Vec<v1::Principal>, String) {
-        self.0.consensus.read_state(|state| {
-            let operators = state
-                .operators()
-                .map(|record| (format!("operator:{}", record.name), operator(record)));
-            let services = state
-                .services()
-                .map(|record| (format!("service:{}", record.name), service(record)));
-            let after = operators
-                .chain(services)
-                .filter(|(name, _)| name.as_str() > token);
-            take_page(after, size)
-        })
+/// Where a page begins: operators by name, then services by name. The page token is the
+/// last one shown, `operator:<name>` or `service:<name>`.
+enum After {
+    Nothing,
+    Operator(PrincipalName),
+    Service(PrincipalName),
+}
+
+impl After {
+    fn parse(token: &str) -> Result<Self, Status> {
+        let name = |name: &str| parse::field("page_token", name);
+        match token.split_once(':') {
+            None if token.is_empty() => Ok(Self::Nothing),
+            Some(("operator", last)) => Ok(Self::Operator(name(last)?)),
+            Some(("service", last)) => Ok(Self::Service(name(last)?)),
+            _ => Err(parse::invalid(
+                "page_token",
+                "it is not one that this service gave",
+            )),
+        }
     }
 
-    fn owners(&self, after: Option<&OwnerName>, size: usize) -> (Vec<v1::Owner>, String) {
-        self.0.consensus.read_state(|state| {
-            let owners = state.owners_after(after).map(|record| {
-                (
-                    record.name.to_string(),
-                    v1::Owner {
-                        name: record.name.to_string(),
-                        suspended: state.is_suspended(&Subject::Owner(record.name.clone())),
-                        description: record.description.to_string(),
-                    },
-                )
-            });
-            take_page(owners, size)
-        })
+    fn records<'a>(&'a self, state: &'a State) -> impl Iterator<Item = Seen> + 'a {
+        let (operators, services) = match self {
+            Self::Nothing => (Some(None), None),
+            Self::Operator(last) => (Some(Some(last)), None),
+            Self::Service(last) => (None, Some(last)),
+        };
+        let operators = operators.map(|after| state.operators_after(after).cloned());
+        let operators = operators.into_iter().flatten().map(Seen::Operator);
+        let services = state.services_after(services).cloned();
+        operators.chain(services.map(Seen::Service))
+    }
+}
+
+/// A principal as it was found.
+enum Seen {
+    Operator(Arc<OperatorRecord>),
+    Service(Arc<ServiceRecord>),
+}
+
+impl Seen {
+    fn name(&self) -> String {
+        match self {
+            Self::Operator(record) => format!("operator:{}", record.name),
+            Self::Service(record) => format!("service:{}", record.name),
+        }
+    }
+
+    fn message(&self) -> v1::Principal {
+        match self {
+            Self::Operator(record) => operator(record),
+            Self::Service(record) => service(record),
+        }
+    }
+}
+
+fn owner((record, suspended): &(Arc<OwnerRecord>, bool)) -> v1::Owner {
+    v1::Owner {
+        name: record.name.to_string(),
+        suspended: *suspended,
+        description: record.description.to_string(),
     }
 }
 
@@ -246,20 +293,6 @@ fn service(record: &ServiceRecord) -> v1::Principal {
         })),
         key_thumbprints: record.keys.iter().map(ToString::to_string).collect(),
     }
-}
-
-/// The first `size` entries, and the name of the last when more follow.
-fn take_page<T>(entries: impl Iterator<Item = (String, T)>, size: usize) -> (Vec<T>, String) {
-    let mut page = Vec::new();
-    let mut last = String::new();
-    for (name, entry) in entries {
-        if page.len() == size {
-            return (page, last);
-        }
-        last = name;
-        page.push(entry);
-    }
-    (page, String::new())
 }
 
 pub(super) fn roles(wire: &[i32]) -> Result<Roles, Status> {

@@ -113,8 +113,8 @@ impl RevocationService for Revocations {
         let (caller, message) = split(request)?;
         watch::max_age(&self.0, message.max_age_ms)?;
         let since = watch::since(&self.0, &message.since).await?;
-        let feed = watch::feed(self.0.clone(), &caller.identity, since)?;
-        Ok(Response::new(Box::pin(feed)))
+        let told = watch::responses(self.0.clone(), &caller.identity, since)?;
+        Ok(Response::new(told))
     }
 
     async fn list_changes(

@@ -11,6 +11,8 @@ use tonic::Code;
 use crate::support::{Client, Node, Settings, Witness, call, soon};
 
 const WATCH: &str = "/chancery.v1.RevocationService/Watch";
+const CHECK: &str = "/chancery.v1.RevocationService/Check";
+const LIST_CHANGES: &str = "/chancery.v1.RevocationService/ListChanges";
 const CHECK_STREAM: &str = "/chancery.v1.RevocationService/CheckStream";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
@@ -89,6 +91,46 @@ async fn streams_of_batches_are_counted_by_themselves() {
     assert!(status.message().contains("streams of batches"), "{status}");
     assert_eq!(node.connect(&shop).await.call(WATCH).await.code, 200);
     drop(first);
+}
+
+/// Each of them can hold a large answer that nobody reads, over gRPC and over HTTPS.
+#[tokio::test]
+async fn pages_of_lists_are_counted_by_themselves_until_they_were_read() {
+    let mut node = bounded(Bounds {
+        pages: Share {
+            principal: 1,
+            ..Bounds::default().pages
+        },
+        ..Bounds::default()
+    })
+    .await;
+    let shop = node.registry.register_service("shop");
+    let other = node.registry.register_service("other");
+    let first = node.connect(&shop).await.begin(LIST_CHANGES);
+    node.reached("service:shop", LIST_CHANGES).await;
+
+    let client = node.connect(&shop).await;
+    let status = client.call(LIST_CHANGES).await.status().await;
+    assert_eq!(call::reason(&status), "TOO_MANY_IN_FLIGHT");
+    assert!(status.message().contains("pages of lists"), "{status}");
+    let request = http::Request::get("https://localhost/v1/revocations");
+    assert_eq!(client.send(request).await.unwrap().code, 429);
+
+    // What is no list has places of its own, and so has everybody else.
+    let status = client.call(CHECK).await.status().await;
+    assert_eq!(status.code(), Code::Ok, "{status}");
+    let status = node.connect(&other).await.call(LIST_CHANGES).await;
+    assert_eq!(status.status().await.code(), Code::Ok);
+
+    // Its place is free once the answer was read.
+    let status = first.half_close().await.status().await;
+    assert_eq!(status.code(), Code::Ok);
+    soon("the place", async {
+        while client.call(LIST_CHANGES).await.status().await.code() != Code::Ok {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Everything of strangers as narrow as it can be without being closed.

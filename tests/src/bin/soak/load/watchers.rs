@@ -12,7 +12,7 @@ use super::Load;
 const WATCHERS: u64 = 24;
 /// The shortest and the longest time that one stays, seconds.
 const STAY: (u64, u64) = (3, 20);
-/// When a node sends as many snapshots as it may.
+/// When a node cannot prove that its state is fresh.
 const BUSY: Duration = Duration::from_millis(500);
 
 pub async fn watch(load: &Load<'_>) {
@@ -42,7 +42,7 @@ async fn come_and_go(load: &Load<'_>, number: u64) {
     }
 }
 
-/// It sends as many snapshots as it may, or cannot prove that its state is fresh.
+/// It has as many streams as it takes, or cannot prove that its state is fresh.
 fn is_busy(code: Code) -> bool {
     matches!(code, Code::ResourceExhausted | Code::Unavailable)
 }
