@@ -46,7 +46,7 @@ mod request_id;
 mod standing;
 mod trace;
 
-pub(crate) use bounds::Holder;
+pub(crate) use bounds::{Holder, Tally};
 pub use bounds::{Bounds, Crowded, Place, Share};
 pub use callers::{Admitted, Callers};
 pub(crate) use http_refusal::http_refusal;
