@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fs::{self, File},
     io::{Read, Write},
     net::TcpStream,
@@ -310,6 +311,14 @@ fn metric(node: &Node, name: &str) -> f64 {
         .unwrap()
 }
 
+/// The files of a directory.
+fn contents(directory: &Path) -> Vec<(OsString, Vec<u8>)> {
+    let files = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    files
+        .map(|file| (file.file_name(), fs::read(file.path()).unwrap()))
+        .collect()
+}
+
 /// A node with the setting, whose records lie on a small disk.
 async fn on_a_small_disk(setting: &str) -> Option<(Cluster, SmallDisk, Client)> {
     let flags = ["--jwks-max-age", "1s", "--records-when-behind", setting];
@@ -317,7 +326,11 @@ async fn on_a_small_disk(setting: &str) -> Option<(Cluster, SmallDisk, Client)> 
     let agent = Agent::register(&cluster, "busy").await;
     assert_eq!(cluster.nodes[0].stop(), Some(0));
     let records = cluster.nodes[0].directory().join("records");
-    let disk = SmallDisk::mount(records)?;
+    let former = contents(&records);
+    let disk = SmallDisk::mount(records.clone())?;
+    for (name, bytes) in former {
+        fs::write(records.join(name), bytes).unwrap();
+    }
     let configuration = cluster.nodes[0].configuration();
     let mut file = File::options().append(true).open(configuration).unwrap();
     writeln!(file, "[records]\nwaiting = 1024").unwrap();

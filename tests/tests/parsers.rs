@@ -30,11 +30,6 @@ const PARSERS: &[(&str, &str, Run)] = &[
         Not("one of two words"),
     ),
     (
-        "cli/src/command/agent/bounds.rs",
-        "Ending",
-        Not("a word, or what `expiry` reads"),
-    ),
-    (
         "cli/src/command/agent/grant.rs",
         "Grant",
         By("grant_argument"),
@@ -49,6 +44,11 @@ const PARSERS: &[(&str, &str, Run)] = &[
     ("cli/src/span.rs", "Span", By("span")),
     ("cli/src/span.rs", "Expiry", By("expiry")),
     ("cli/src/span.rs", "Moment", By("moment")),
+    (
+        "cli/src/span.rs",
+        "Ending",
+        Not("a word, or what `expiry` reads"),
+    ),
     (
         "consensus/src/codec/command.rs",
         "decode_stamped",
@@ -264,6 +264,11 @@ const PARSERS: &[(&str, &str, Run)] = &[
     ),
     ("server/src/service/changes.rs", "Since", By("poll_place")),
     ("server/src/service/facts.rs", "parse", By("token_facts")),
+    (
+        "server/src/service/principals.rs",
+        "parse",
+        Not("a word and a colon, and then what `name` reads"),
+    ),
     (
         "server/src/service/history_filter.rs",
         "parsed",
