@@ -127,14 +127,14 @@ impl Node {
     /// # Panics
     /// When it runs already.
     pub fn start(&mut self) {
-        self.start_logging("info,openraft=error");
+        self.start_with(&["--log", "info,openraft=error"]);
     }
 
-    /// Starts its process with a log filter.
+    /// Starts its process with options of its own.
     ///
     /// # Panics
     /// When it runs already.
-    pub fn start_logging(&mut self, filter: &str) {
+    pub fn start_with(&mut self, options: &[&str]) {
         assert!(self.running.is_none(), "{} runs already", self.name);
         let log = File::options()
             .create(true)
@@ -145,7 +145,7 @@ impl Node {
             .arg("serve")
             .arg("--config")
             .arg(self.configuration())
-            .args(["--log", filter])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -210,7 +210,7 @@ async fn cluster(seeds: &ChosenSeeds) -> Cluster {
     for position in 0..3 {
         snapshot_often(&cluster.nodes[position]);
         assert_eq!(cluster.nodes[position].stop(), Some(0));
-        cluster.nodes[position].start_logging(EVERYTHING);
+        cluster.nodes[position].start_with(&["--log", EVERYTHING]);
         cluster.serving(position).await;
     }
     let inside = cluster.admit();
@@ -348,7 +348,7 @@ async fn keys_and_tokens_are_with_their_holders_and_nowhere_else() {
     // The loss of one, and its return.
     cluster.nodes[0].kill();
     cluster.leader(&[1, 2]).await;
-    cluster.nodes[0].start_logging(EVERYTHING);
+    cluster.nodes[0].start_with(&["--log", EVERYTHING]);
     cluster.serving(0).await;
     secrets.extend(by_sdk(&cluster, agent).await);
 

@@ -13,6 +13,7 @@ mod dev;
 mod exit_codes;
 mod health;
 mod hostile_text;
+mod logging;
 mod newcomer;
 mod private_files;
 mod reading;

@@ -36,7 +36,7 @@ pub struct LogArgs {
     )]
     log: String,
     /// In which form
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_enum, env = "CHANCERY_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
 }
 

@@ -46,8 +46,8 @@ mod request_id;
 mod standing;
 mod trace;
 
-pub(crate) use bounds::{Holder, Tally};
 pub use bounds::{Bounds, Crowded, Place, Share};
+pub(crate) use bounds::{Holder, Tally};
 pub use callers::{Admitted, Callers};
 pub(crate) use http_refusal::http_refusal;
 pub use identity::{Caller, Identity};

@@ -29,6 +29,7 @@ mod history_filter;
 mod in_force;
 mod keys;
 mod membership;
+mod on_its_own;
 mod page;
 mod parse;
 mod principals;

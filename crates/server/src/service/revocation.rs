@@ -11,7 +11,8 @@ use futures::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
-    Desk, batch, facts::StatedFacts, parse, refusals::refusal, split, verdict::Judgement, watch,
+    Desk, batch, facts::StatedFacts, on_its_own::on_its_own, parse, refusals::refusal, split,
+    verdict::Judgement, watch,
 };
 use crate::caller::{Caller, Holder, refuse};
 
@@ -99,7 +100,7 @@ impl RevocationService for Revocations {
         // One batch at a time: a stream keeps one thread busy at most.
         let answers = requests.then(move |request| {
             let (desk, caller) = (desk.clone(), caller.clone());
-            async move { answer(&desk, &caller, request?).await }
+            on_its_own(async move { answer(&desk, &caller, request?).await })
         });
         Ok(Response::new(Box::pin(answers)))
     }

@@ -9,7 +9,9 @@ use futures::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
-use super::{Desk, consistency::stale, parse, refusals::refusal, split, verdict};
+use super::{
+    Desk, consistency::stale, on_its_own::on_its_own, parse, refusals::refusal, split, verdict,
+};
 use crate::{
     caller::{Caller, Holder, Identity, Refusal, refuse},
     minting::{Bearer, MintError, Wanted},
@@ -45,7 +47,7 @@ impl TokenService for Tokens {
         let answers = requests
             .map(move |request| {
                 let (service, caller) = (service.clone(), caller.clone());
-                async move { service.answer(&caller, request?).await }
+                on_its_own(async move { service.answer(&caller, request?).await })
             })
             .buffered(READ_AHEAD);
         Ok(Response::new(Box::pin(answers)))

@@ -14,6 +14,7 @@ use super::{
     consistency::stale,
     feed::{Feed, Forgotten, Source, Told},
     in_force::Part,
+    on_its_own::on_its_own,
     parse,
 };
 use crate::{
@@ -100,8 +101,12 @@ impl Source for Node {
     }
 
     async fn part(&self, after: Option<&ViewPlace>, weight: usize) -> Part {
-        let _turn = self.desk.turns.take(self.watcher.clone()).await;
-        (self.desk.consensus).read_state(|state| Part::of(state, after, weight))
+        let (desk, watcher, after) = (self.desk.clone(), self.watcher.clone(), after.cloned());
+        let reading = on_its_own(async move {
+            let _turn = desk.turns.take(watcher).await;
+            (desk.consensus).read_state(|state| Part::of(state, after.as_ref(), weight))
+        });
+        reading.await
     }
 
     async fn past(&self, revision: Revision) {
