@@ -4,6 +4,7 @@
 
 mod actors;
 mod model;
+mod people;
 mod rules;
 #[path = "../support/mod.rs"]
 mod support;

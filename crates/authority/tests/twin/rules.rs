@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 
 use chancery_authority::{
-    Actor, AgentSpec, Answer, Command, KeyChange, OpenIssuer, OperatorChange, OperatorSpec, Reason,
-    Role, Seat, ServiceChange, Stamped,
+    Actor, AgentSpec, Answer, Command, OpenIssuer, Reason, Role, Seat, Stamped,
 };
-use chancery_credential::{
-    EpochNumber, Grant, IssuerNumber, KeyThumbprint, NodeNumber, Subject, TokenId,
-};
+use chancery_credential::{EpochNumber, Grant, IssuerNumber, NodeNumber, Subject, TokenId};
 
 use crate::model::{Issuer, Kill, Node, Outcome, Refusals, Standing, Twin};
 
-fn refuse(rules: &[(bool, Reason)]) -> Result<(), Refusals> {
+pub fn refuse(rules: &[(bool, Reason)]) -> Result<(), Refusals> {
     let broken = rules.iter().filter(|(broken, _)| *broken);
     let broken: Refusals = broken.map(|(_, reason)| *reason).collect();
     if broken.is_empty() {
@@ -20,19 +17,6 @@ fn refuse(rules: &[(bool, Reason)]) -> Result<(), Refusals> {
     } else {
         Err(broken)
     }
-}
-
-fn takes_another(former: &[KeyThumbprint], change: &KeyChange) -> bool {
-    change.removed.iter().any(|key| !former.contains(key))
-}
-
-fn keys_after(former: &[KeyThumbprint], change: &KeyChange) -> Vec<KeyThumbprint> {
-    let mut keys = former.to_vec();
-    keys.retain(|key| !change.removed.contains(key));
-    let new = change.added.iter().filter(|key| !keys.contains(key));
-    let new: BTreeSet<_> = new.copied().collect();
-    keys.extend(new);
-    keys
 }
 
 impl Twin {
@@ -251,58 +235,6 @@ impl Twin {
             other => panic!("not in these histories: {other:?}"),
         }
         Ok(Answer::Nothing)
-    }
-
-    fn update_operator(&mut self, change: &OperatorChange, asked_ms: u64) -> Result<(), Refusals> {
-        let name = &change.name;
-        let Some(former) = self.operators.get(name).cloned() else {
-            return refuse(&[(true, Reason::OperatorUnknown)]);
-        };
-        let mut spec = former.clone();
-        spec.roles = change.roles.unwrap_or(former.roles);
-        spec.expires_at = change.expires_at.unwrap_or(former.expires_at);
-        spec.keys = keys_after(&former.keys, &change.keys);
-        let lasts = |operator: &OperatorSpec| {
-            operator.roles.contains(Role::Keeper) && operator.expires_at == 0
-        };
-        let others = self.operators.values().filter(|other| other.name != *name);
-        let kept = lasts(&spec) || others.into_iter().any(lasts);
-        let stands = self.operators_asked.get(name).copied().unwrap_or(0);
-        let mut broken = self.keys_broken(&spec.keys, Some(Actor::Operator(name.clone())));
-        broken.push((asked_ms < stands, Reason::AskedBefore));
-        broken.push((
-            takes_another(&former.keys, &change.keys),
-            Reason::KeyNotTheirs,
-        ));
-        broken.push((self.has_ended(spec.expires_at), Reason::ExpiryPast));
-        broken.push((!kept, Reason::LastKeeper));
-        refuse(&broken)?;
-        self.operators.insert(name.clone(), spec);
-        let asked = asked_ms.max(self.time_ms.saturating_sub(2_000)).max(stands);
-        self.operators_asked.insert(name.clone(), asked);
-        Ok(())
-    }
-
-    fn update_service(&mut self, change: &ServiceChange, asked_ms: u64) -> Result<(), Refusals> {
-        let name = &change.name;
-        let Some(former) = self.services.get(name).cloned() else {
-            return refuse(&[(true, Reason::ServiceUnknown)]);
-        };
-        let mut spec = former.clone();
-        spec.keys = keys_after(&former.keys, &change.keys);
-        spec.audiences = (change.audiences.clone()).unwrap_or(former.audiences);
-        let stands = self.services_asked.get(name).copied().unwrap_or(0);
-        let mut broken = self.keys_broken(&spec.keys, Some(Actor::Service(name.clone())));
-        broken.push((asked_ms < stands, Reason::AskedBefore));
-        broken.push((
-            takes_another(&former.keys, &change.keys),
-            Reason::KeyNotTheirs,
-        ));
-        refuse(&broken)?;
-        self.services.insert(name.clone(), spec);
-        let asked = asked_ms.max(self.time_ms.saturating_sub(2_000)).max(stands);
-        self.services_asked.insert(name.clone(), asked);
-        Ok(())
     }
 
     fn register(&mut self, spec: &AgentSpec) -> Outcome {
@@ -537,15 +469,6 @@ impl Twin {
             (self.has_ended(spec.expires_at), Reason::ExpiryPast),
         ]);
         broken
-    }
-
-    fn keys_broken(&self, keys: &[KeyThumbprint], own: Option<Actor>) -> Vec<(bool, Reason)> {
-        let own = own.map(|own| own.to_string());
-        let taken = |key| self.holder(key).is_some_and(|holder| Some(holder) != own);
-        vec![
-            (keys.iter().any(taken), Reason::KeyInUse),
-            (keys.is_empty() || keys.len() > 8, Reason::KeysCount),
-        ]
     }
 }
 
