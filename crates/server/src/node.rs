@@ -15,8 +15,8 @@ use tokio::runtime::Runtime;
 use tracing::{error, info};
 
 use crate::{
-    admission::InstalledNode, config::Config, issuance::DrawSeed, recent::Recent, running::Running,
-    serve_error::ServeError, start,
+    admission::InstalledNode, clock::SystemClock, config::Config, issuance::DrawSeed,
+    recent::Recent, running::Running, serve_error::ServeError, start, subscriptions::Subscriptions,
 };
 
 /// Runs a node until `shutdown` resolves, then drains it. Its signing keys are
@@ -88,10 +88,18 @@ async fn run(
 ) -> Result<(), ServeError> {
     let process = start::draw_process()?;
     let recent = Arc::new(Recent::default());
-    let consumers: Vec<Arc<dyn Consumer>> = vec![recent.clone()];
+    let subscriptions = Arc::new(Subscriptions::new(SystemClock::boot()));
+    let consumers: Vec<Arc<dyn Consumer>> = vec![recent.clone(), subscriptions.clone()];
     let consensus = start::consensus(config, &installed, process, &threads.raft, consumers).await?;
     let starting = Running::start(
-        config, &installed, process, draw_seed, &consensus, recent, threads,
+        config,
+        &installed,
+        process,
+        draw_seed,
+        &consensus,
+        recent,
+        subscriptions,
+        threads,
     );
     let running = match starting.await {
         Ok(running) => running,

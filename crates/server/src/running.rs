@@ -37,6 +37,7 @@ use crate::{
     serve_error::ServeError,
     service::Desk,
     status::NodeStatus,
+    subscriptions::Subscriptions,
     tls,
 };
 
@@ -82,6 +83,7 @@ impl Running {
         draw_seed: DrawSeed,
         consensus: &Consensus,
         recent: Arc<Recent>,
+        subscriptions: Arc<Subscriptions>,
         Threads { raft, api }: &Threads,
     ) -> Result<Self, ServeError> {
         let deserted = CancellationToken::new();
@@ -113,6 +115,7 @@ impl Running {
             bounds,
             process,
         );
+        subscriptions.serve(consensus.view().clone());
         let desk = Arc::new(Desk {
             consensus: consensus.clone(),
             minter: Minter {
@@ -126,12 +129,14 @@ impl Running {
             turns: Turns::new(config.api_threads),
             status: status.clone(),
             recent: recent.clone(),
+            subscriptions: subscriptions.clone(),
         });
         let (routes, reporter) = routes::all(desk)?;
         let gauges = Gauges {
             consensus: consensus.clone(),
             status: status.clone(),
             recent,
+            subscriptions,
         };
         running.serve_admin(config, gauges, api).await?;
 

@@ -12,6 +12,7 @@ mod changes;
 mod cluster;
 mod command;
 mod consistency;
+mod conversation;
 mod facts;
 mod feed;
 #[cfg(any(test, fuzzing))]
@@ -53,6 +54,7 @@ use crate::{
     minting::{Minter, Turns},
     recent::Recent,
     status::NodeStatus,
+    subscriptions::Subscriptions,
 };
 
 pub(crate) use agents::Agents;
@@ -80,4 +82,5 @@ pub(crate) struct Desk {
     pub(crate) turns: Turns,
     pub(crate) status: NodeStatus,
     pub(crate) recent: Arc<Recent>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
 }
