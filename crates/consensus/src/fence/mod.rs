@@ -233,7 +233,7 @@ impl Fence {
 }
 
 /// Resolves when something moved, never when nobody is left to move it.
-async fn moved(changes: &mut watch::Receiver<()>) {
+async fn moved<T>(changes: &mut watch::Receiver<T>) {
     if changes.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -146,12 +146,14 @@ impl RevocationService for Revocations {
 
     async fn watch(
         &self,
-        request: Request<v1::WatchRequest>,
+        request: Request<Streaming<v1::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let (caller, message) = split(request)?;
-        watch::max_age(&self.0, message.max_age_ms)?;
-        let since = watch::since(&self.0, &message.since).await?;
-        let told = watch::responses(self.0.clone(), &caller.identity, since)?;
+        let (caller, mut requests) = split(request)?;
+        let first = watch::first(&mut requests).await?;
+        watch::may_ask(&self.0, first.max_age_ms)?;
+        let since = watch::since(&self.0, &first.since).await?;
+        let desk = self.0.clone();
+        let told = watch::responses(desk, &caller.identity, first.max_age_ms, since, requests)?;
         Ok(Response::new(told))
     }
 
