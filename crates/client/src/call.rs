@@ -182,7 +182,7 @@ async fn within<T>(
 }
 
 /// Without entropy the pause is merely not spread.
-fn jitter() -> u8 {
+pub(crate) fn jitter() -> u8 {
     let mut byte = [128];
     let _ = getrandom::fill(&mut byte);
     let [byte] = byte;
