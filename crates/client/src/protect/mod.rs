@@ -19,6 +19,9 @@ use http::{Extensions, HeaderMap, Request, Response};
 use tower::{Layer, Service};
 
 use answer::{Denied, is_grpc};
+#[cfg(not(any(test, fuzzing)))]
+use bearer::Bearer;
+#[cfg(any(test, fuzzing))]
 pub(crate) use bearer::Bearer;
 
 use crate::verifier::{Accepted, Expectations, Rejected, Verifier};

@@ -162,7 +162,10 @@ impl Follower {
     }
 
     fn agree(&mut self, terms: &v1::Terms) -> Result<(), Broken> {
-        let terms = Terms::of(terms).ok_or(Broken::Terms)?;
+        let mut terms = Terms::of(terms).ok_or(Broken::Terms)?;
+        if self.asked_ms > 0 {
+            terms.max_age = terms.max_age.min(Duration::from_millis(self.asked_ms));
+        }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => return Err(Broken::OutOfTurn),
             Stage::Begun { since } => {

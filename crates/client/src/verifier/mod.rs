@@ -21,6 +21,8 @@ use chancery_revocation::{
 };
 use tokio::{sync::Semaphore, task::AbortHandle};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use changes::decode_changes;
 use following::{Following, Shared, SharedClock, follow};
 pub use outcome::{Accepted, Expectations, NotReady, Rejected};
 use signatures::Signatures;
