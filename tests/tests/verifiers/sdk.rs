@@ -243,7 +243,6 @@ async fn the_example_serves_whom_it_should() {
     call!(cluster.operator(), AgentServiceClient::suspend, request).unwrap();
     until("the suspended agent was refused", || async {
         let said = status(&app, Some(&token.token), false).await;
-        assert_ne!(said, StatusCode::SERVICE_UNAVAILABLE);
         (said == StatusCode::UNAUTHORIZED).then_some(())
     })
     .await;
