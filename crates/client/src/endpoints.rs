@@ -80,6 +80,25 @@ impl Endpoints {
         })
     }
 
+    /// Over connections that a test made.
+    #[cfg(test)]
+    pub(crate) fn over(channels: Vec<Channel>) -> Self {
+        let nodes: Vec<_> = channels
+            .into_iter()
+            .map(|channel| Node {
+                address: "a test's".to_owned(),
+                lane: Lane::over(channel.clone()),
+                channel,
+            })
+            .collect();
+        Self {
+            preference: Preference::over(nodes.len()),
+            seen: Arc::default(),
+            nodes,
+            counters: Counters::default(),
+        }
+    }
+
     /// How many there are; at least one.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()

@@ -7,6 +7,7 @@ use chancery_credential::{
     SigningKey, TokenId,
 };
 use chancery_revocation::{Change, Limits};
+use chancery_wire::v1;
 use parking_lot::Mutex;
 
 use super::*;
@@ -52,6 +53,19 @@ pub(crate) fn opening(number: u32) -> Change {
         epoch: EpochNumber(1),
         opened_at: Revision(5),
         key: Box::new(key(number).public()),
+    }
+}
+
+/// The same, as a node tells it.
+pub(crate) fn opened(number: u32) -> v1::ViewChange {
+    v1::ViewChange {
+        change: Some(v1::view_change::Change::IssuerOpened(v1::IssuerOpened {
+            number,
+            node: 1,
+            epoch: 1,
+            opened_at: 5,
+            ed25519: key(number).public().as_bytes().to_vec(),
+        })),
     }
 }
 

@@ -7,6 +7,8 @@ mod follower;
 #[cfg(test)]
 mod follower_tests;
 mod following;
+#[cfg(test)]
+mod following_tests;
 mod outcome;
 mod signatures;
 mod terms;
@@ -27,7 +29,7 @@ use following::{Following, Shared, SharedClock, follow};
 pub use outcome::{Accepted, Expectations, NotReady, Rejected};
 use signatures::Signatures;
 
-use crate::{client::Client, clock::SystemClock};
+use crate::{client::Client, clock::SystemClock, endpoints::Endpoints, retry::RetryPolicy};
 
 /// Calls that wait for a catch-up at once; more are [`Rejected::Unsure`].
 const MOST_WAITING: usize = 4_096;
@@ -135,14 +137,18 @@ impl Verifier {
     /// dropped.
     #[must_use]
     pub fn follow(client: &Client, config: VerifierConfig) -> Self {
+        Self::follow_over(client.endpoints().clone(), client.retry(), config)
+    }
+
+    fn follow_over(endpoints: Arc<Endpoints>, retry: RetryPolicy, config: VerifierConfig) -> Self {
         let shared = Arc::new(Shared::new());
         let max_age = config
             .max_age
             .map_or(0, |max_age| max_age.as_millis().max(1));
         let following = tokio::spawn(follow(
             shared.clone(),
-            client.endpoints().clone(),
-            client.retry(),
+            endpoints,
+            retry,
             u64::try_from(max_age).unwrap_or(u64::MAX),
             config.clock.clone(),
         ));
