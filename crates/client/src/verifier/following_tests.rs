@@ -123,6 +123,13 @@ impl RevocationService for Service {
         Err(Status::unimplemented("a fake"))
     }
 
+    async fn await_enforced(
+        &self,
+        _: Request<v1::AwaitEnforcedRequest>,
+    ) -> Result<Response<v1::AwaitEnforcedResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
     async fn check(
         &self,
         _: Request<v1::CheckRequest>,
