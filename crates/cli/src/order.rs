@@ -29,7 +29,7 @@ pub struct OrderArgs {
     #[arg(long, value_name = "ID")]
     request_id: Option<RequestId>,
     #[command(flatten)]
-    wait: WaitArgs,
+    waits: UntilArgs,
 }
 
 /// The options of commands that end what somebody holds.
@@ -43,20 +43,25 @@ pub struct GraveOrderArgs {
     #[arg(long, value_name = "ID")]
     request_id: Option<RequestId>,
     #[command(flatten)]
-    wait: WaitArgs,
+    waits: UntilArgs,
 }
 
 /// How far the change is waited for.
 #[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "How far to wait")]
-pub struct WaitArgs {
+#[command(next_help_heading = "When to answer")]
+pub struct UntilArgs {
     /// Until it is `committed`; in force on all `nodes` (what ends something, unless told);
     /// or in force in all subscribed `verifiers` too
     #[arg(long, value_name = "HOW_FAR", value_enum)]
-    wait: Option<HowFar>,
+    until: Option<HowFar>,
     /// Answer after this at the latest, and say how far it has come by then
-    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=60))]
-    wait_at_most: u16,
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=60)
+    )]
+    at_most: u16,
 }
 
 /// What is waited for.
@@ -93,19 +98,19 @@ pub struct Order {
 
 impl OrderArgs {
     pub fn order(&self) -> Result<Order, Failure> {
-        Order::new(&self.reason, self.request_id.as_ref(), self.wait)
+        Order::new(&self.reason, self.request_id.as_ref(), self.waits)
     }
 }
 
 impl GraveOrderArgs {
     pub fn order(&self) -> Result<Order, Failure> {
-        Order::new(&self.reason, self.request_id.as_ref(), self.wait)
+        Order::new(&self.reason, self.request_id.as_ref(), self.waits)
     }
 }
 
 impl Order {
-    fn new(reason: &str, repeated: Option<&RequestId>, waits: WaitArgs) -> Result<Self, Failure> {
-        let within = Duration::from_secs(waits.wait_at_most.into());
+    fn new(reason: &str, repeated: Option<&RequestId>, waits: UntilArgs) -> Result<Self, Failure> {
+        let within = Duration::from_secs(waits.at_most.into());
         // Under an id that was given, a copy may still be on its way.
         let (id, idempotence) = match repeated {
             Some(id) => (id.clone(), Idempotence::Repeated),
@@ -115,7 +120,7 @@ impl Order {
             request_id: Some(id.0.clone()),
             reason: reason.to_owned(),
             wait: waits
-                .wait
+                .until
                 .map_or(v1::Wait::Unspecified, HowFar::wire)
                 .into(),
             wait_at_most: within.try_into().ok(),
@@ -285,9 +290,9 @@ fn milliseconds(span: Option<impl TryInto<Duration>>) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const WAITS: WaitArgs = WaitArgs {
-        wait: None,
-        wait_at_most: 8,
+    const WAITS: UntilArgs = UntilArgs {
+        until: None,
+        at_most: 8,
     };
 
     #[test]

@@ -1,6 +1,11 @@
 //! A view and tokens for tests, and a verifier over it that follows nobody.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use chancery_credential::{
     CertificateThumbprint, Claims, EpochNumber, IssuerNumber, Lineage, NodeNumber, Revision,

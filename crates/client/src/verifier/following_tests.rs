@@ -1,6 +1,6 @@
 //! A verifier over streams: to nodes that answer, fall silent, and come back.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     pin::Pin,

@@ -1,6 +1,6 @@
 //! What a verifier says of tokens, by views of every age.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chancery_credential::{Claims, IssuerNumber, Lineage, Revision};
 use chancery_revocation::{Change, Reason};
