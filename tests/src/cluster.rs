@@ -11,7 +11,12 @@ use chancery_client::{Client, Config, Error, Idempotence, Identity, RetryPolicy,
 use tempfile::TempDir;
 use v1::cluster_service_client::ClusterServiceClient;
 
-use crate::{chancery::succeed, node::Node, until::until};
+use crate::{
+    chancery::succeed,
+    network::{Namespaces, proxy::Proxies},
+    node::{Node, PEER_PORT, PROXY_PORT, Place},
+    until::until,
+};
 
 /// The trust domain of every test.
 pub const TRUST_DOMAIN: &str = "test.example";
@@ -29,25 +34,115 @@ pub struct Cluster {
     /// The nodes in the order of their numbers, from 1.
     pub nodes: Vec<Node>,
     home: TempDir,
-    network: [u8; 2],
+    network: Network,
+}
+
+/// What the nodes reach each other over.
+#[derive(Debug)]
+pub enum Network {
+    /// The machine's own loopback, which cannot be cut.
+    Loopback([u8; 2]),
+    /// The same, with a proxy before each node.
+    Proxies([u8; 2], Proxies),
+    /// One of their own.
+    Namespaces(Namespaces),
+}
+
+impl Network {
+    /// Loopback addresses that no other cluster has.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self::Loopback(bytes())
+    }
+
+    /// One whose links can be cut: of namespaces, or of proxies where they are not
+    /// permitted.
+    #[must_use]
+    pub fn that_can_be_cut() -> Self {
+        match Namespaces::set_up() {
+            Some(namespaces) => Self::Namespaces(namespaces),
+            None => Self::of_proxies(),
+        }
+    }
+
+    /// One of proxies.
+    #[must_use]
+    pub fn of_proxies() -> Self {
+        Self::Proxies(bytes(), Proxies::default())
+    }
+
+    /// From now on nothing that one sends reaches the other, by their numbers.
+    pub fn cut(&self, from: u8, to: u8) {
+        match self {
+            Self::Loopback(_) => panic!("the loopback cannot be cut"),
+            Self::Proxies(_, proxies) => proxies.cut(from, to),
+            Self::Namespaces(namespaces) => namespaces.cut(from, to),
+        }
+    }
+
+    /// Everything reaches everybody.
+    pub fn heal(&self) {
+        match self {
+            Self::Loopback(_) => {}
+            Self::Proxies(_, proxies) => proxies.heal(),
+            Self::Namespaces(namespaces) => namespaces.heal(),
+        }
+    }
+
+    /// Lays a node's line, and gives its address and how its processes get there.
+    async fn connect(&mut self, number: u8) -> (Ipv4Addr, Place) {
+        let mut place = Place::default();
+        match self {
+            Self::Loopback([process, cluster]) => {
+                (Ipv4Addr::new(127, *process, *cluster, number), place)
+            }
+            Self::Proxies([process, cluster], proxies) => {
+                let address = Ipv4Addr::new(127, *process, *cluster, number);
+                place.behind_proxy = true;
+                let (front, behind) = ((address, PROXY_PORT).into(), (address, PEER_PORT).into());
+                proxies.stand_before(number, front, behind).await;
+                (address, place)
+            }
+            Self::Namespaces(namespaces) => {
+                namespaces.connect(number);
+                place.enter = namespaces.enter(number);
+                (namespaces.address(number), place)
+            }
+        }
+    }
+}
+
+fn bytes() -> [u8; 2] {
+    let process = u8::try_from(std::process::id() % 250).unwrap() + 2;
+    [process, CLUSTERS.fetch_add(1, Ordering::Relaxed)]
 }
 
 impl Cluster {
     /// One node, born and serving. `settings` are further flags of `init`.
     pub async fn found(settings: &[&str]) -> Self {
+        Self::found_on(Network::loopback(), settings, |_| {}).await
+    }
+
+    /// The same, on a network of its own. `prepare` sees the first node before
+    /// anything of it is started.
+    pub async fn found_on(
+        mut network: Network,
+        settings: &[&str],
+        prepare: impl FnOnce(&mut Node),
+    ) -> Self {
         let home = tempfile::Builder::new()
             .prefix("chancery-")
             .disable_cleanup(std::env::var_os(KEEP).is_some())
             .tempdir()
             .unwrap();
-        let process = u8::try_from(std::process::id() % 250).unwrap() + 2;
-        let network = [process, CLUSTERS.fetch_add(1, Ordering::Relaxed)];
+        let (address, place) = network.connect(1).await;
         let mut cluster = Self {
             nodes: Vec::new(),
             home,
             network,
         };
-        let mut first = Node::request(&cluster.path(), "n1", cluster.address(1));
+        let mut first = Node::request_at(&cluster.path(), "n1", address, place);
+        prepare(&mut first);
         let request = first.request_file();
         let san = first.address.to_string();
         let mut init = vec![
@@ -72,8 +167,8 @@ impl Cluster {
         init.extend(settings);
         succeed(&cluster.path(), &init);
         first.join("n1.admission");
-        first.start();
         cluster.nodes.push(first);
+        cluster.start(0);
         cluster.serving(0).await;
         cluster
     }
@@ -90,10 +185,33 @@ impl Cluster {
 
     /// Admits another node as a learner, and starts it. Gives its position.
     pub async fn join(&mut self) -> usize {
-        let position = self.admit();
-        self.nodes[position].start();
+        self.join_as(|_| {}).await
+    }
+
+    /// The same; `prepare` sees the node before anything of it is started.
+    pub async fn join_as(&mut self, prepare: impl FnOnce(&mut Node)) -> usize {
+        let position = self.request_on_network().await;
+        prepare(&mut self.nodes[position]);
+        self.admit_requested(position, &[]);
+        self.start(position);
         self.serving(position).await;
         position
+    }
+
+    /// Starts a node's process.
+    pub fn start(&mut self, position: usize) {
+        self.nodes[position].start();
+        if let (Network::Proxies(_, proxies), Some(pid)) =
+            (&self.network, self.nodes[position].pid())
+        {
+            proxies.runs_as(u8::try_from(position + 1).unwrap(), pid);
+        }
+    }
+
+    /// What the nodes reach each other over.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Admits another node as a learner. Gives its position.
@@ -104,6 +222,11 @@ impl Cluster {
     /// The same, with further flags of `node add`.
     pub fn admit_as(&mut self, flags: &[&str]) -> usize {
         let position = self.request();
+        self.admit_requested(position, flags);
+        position
+    }
+
+    fn admit_requested(&self, position: usize, flags: &[&str]) {
         let node = &self.nodes[position];
         let admission = format!("{}.admission", node.name);
         let (request, san) = (node.request_file(), node.address.to_string());
@@ -113,15 +236,30 @@ impl Cluster {
         add.extend(flags);
         succeed(&self.path(), &add);
         node.join(&admission);
-        position
     }
 
     /// Makes another node's keys and its request file. Gives its position.
+    ///
+    /// # Panics
+    /// On a network that is not the loopback: [`Self::join_as`].
     pub fn request(&mut self) -> usize {
         let number = self.nodes.len() + 1;
         let name = format!("n{number}");
-        let address = self.address(u8::try_from(number).unwrap());
+        let Network::Loopback([process, cluster]) = self.network else {
+            panic!("{name} needs a line");
+        };
+        let address = Ipv4Addr::new(127, process, cluster, u8::try_from(number).unwrap());
         let node = Node::request(&self.path(), &name, address);
+        self.nodes.push(node);
+        number - 1
+    }
+
+    /// The same on any network.
+    async fn request_on_network(&mut self) -> usize {
+        let number = self.nodes.len() + 1;
+        let name = format!("n{number}");
+        let (address, place) = self.network.connect(u8::try_from(number).unwrap()).await;
+        let node = Node::request_at(&self.path(), &name, address, place);
         self.nodes.push(node);
         number - 1
     }
@@ -239,11 +377,6 @@ impl Cluster {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.home.path().to_owned()
-    }
-
-    fn address(&self, number: u8) -> Ipv4Addr {
-        let [process, cluster] = self.network;
-        Ipv4Addr::new(127, process, cluster, number)
     }
 }
 
