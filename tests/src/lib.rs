@@ -23,6 +23,7 @@ pub mod http;
 pub mod https;
 pub mod inside;
 pub mod jwks;
+pub mod ledger;
 pub mod memory;
 pub mod method;
 pub mod nemesis;

@@ -80,6 +80,7 @@ pub struct Load {
     /// Where it is written down.
     pub recorder: Arc<Recorder>,
     pace: Pace,
+    name: String,
     steady: Vec<Arc<Caller>>,
     fickle: Vec<Arc<Caller>>,
     living: Mutex<VecDeque<Held>>,
@@ -95,6 +96,16 @@ pub struct Load {
 impl Load {
     /// Registers who is needed, and gives the load.
     pub async fn set_up(cluster: &Cluster, recorder: Arc<Recorder>, pace: Pace) -> Arc<Self> {
+        Self::set_up_named(cluster, recorder, pace, "").await
+    }
+
+    /// The same; what all agents' names begin with is another for each load of a cluster.
+    pub async fn set_up_named(
+        cluster: &Cluster,
+        recorder: Arc<Recorder>,
+        pace: Pace,
+        name: &str,
+    ) -> Arc<Self> {
         let operator = cluster.operator();
         for owner in [OWNER, FICKLE_OWNER] {
             add_owner(&operator, owner).await;
@@ -103,6 +114,7 @@ impl Load {
         let mut load = Self {
             recorder,
             pace,
+            name: name.to_owned(),
             steady: Vec::new(),
             fickle: Vec::new(),
             living: Mutex::default(),
@@ -114,11 +126,13 @@ impl Load {
             apis: cluster.nodes.iter().map(crate::node::Node::api).collect(),
         };
         for number in 0..STEADY {
-            load.steady.push(enrol(&operator, &format!("steady/{number}"), OWNER).await);
+            let path = format!("{name}steady/{number}");
+            load.steady.push(enrol(&operator, &path, OWNER).await);
         }
         for number in 0..FICKLE {
             let owner = if number % 2 == 0 { OWNER } else { FICKLE_OWNER };
-            load.fickle.push(enrol(&operator, &format!("fickle/{number}"), owner).await);
+            let path = format!("{name}fickle/{number}");
+            load.fickle.push(enrol(&operator, &path, owner).await);
         }
         Arc::new(load)
     }
@@ -335,7 +349,7 @@ impl Load {
             if self.recorder.is_over() {
                 return;
             }
-            let agent = Agent::unregistered(&format!("probe/{turn}"), OWNER);
+            let agent = Agent::unregistered(&format!("{}probe/{turn}", self.name), OWNER);
             let request = v1::RegisterRequest {
                 meta: meta(v1::Wait::Committed),
                 agent: Some(agent.spec()),

@@ -20,6 +20,15 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// One whose sessions are counted from `first`.
+    #[must_use]
+    pub fn beginning_at(first: u32) -> Self {
+        Self {
+            sessions: AtomicU32::new(first),
+            ..Self::default()
+        }
+    }
+
     /// A session of its own.
     pub fn session(&self) -> u32 {
         self.sessions.fetch_add(1, Ordering::Relaxed)

@@ -7,5 +7,6 @@
 
 pub mod disk;
 pub mod journal;
+pub mod round;
 
 pub use disk::{Disk, Lost};
