@@ -32,6 +32,7 @@ use crate::{
         raft::{read_log_id, required},
     },
     comparison::Comparison,
+    fence::{Fence, Process},
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -81,7 +82,7 @@ pub struct Unproved;
 /// Asks for proofs, and answers those of others while this node leads.
 pub(crate) struct Prover {
     pub(crate) own: NodeNumber,
-    pub(crate) process: u64,
+    pub(crate) fence: Arc<Fence>,
     pub(crate) raft: Raft,
     pub(crate) published: Arc<Published>,
     pub(crate) book: Arc<PeerBook>,
@@ -203,7 +204,9 @@ impl Prover {
         let leader = leader_of(&self.raft).ok_or_else(|| not_now("no leader is known"))?;
         if leader == self.own {
             self.compare_own();
-            return self.answer(self.own, self.clocks.wall_ms()).await;
+            let process = self.fence.process;
+            self.fence.hear(self.own, self.fence.own_report());
+            return self.answer(self.own, process, self.clocks.wall_ms()).await;
         }
         let record = self
             .book
@@ -215,8 +218,7 @@ impl Prover {
             .map_err(|error| not_now(error.to_string()))?;
         let request = pb::ProveFreshRequest {
             from: self.own.0,
-            process: self.process,
-            applied: self.published.revision().0,
+            report: Some(self.fence.own_report().wire()),
             wall_ms: self.clocks.wall_ms(),
             state_digest: self.asked_digest(),
         };
@@ -273,6 +275,7 @@ impl Prover {
     pub(crate) async fn answer(
         &self,
         from: NodeNumber,
+        process: Process,
         wall_ms: u64,
     ) -> Result<ReadIndex, ProofRefused> {
         self.judge_clock(from, wall_ms)?;
@@ -280,6 +283,11 @@ impl Prover {
             .freshness_ms()
             .ok_or_else(|| not_now("the cluster has not been born"))?;
         self.may_be_fresh(from)?;
+        // First: a change that is applied here later finds this holder, and the read
+        // index of one that finds it not is no earlier.
+        self.fence
+            .record(from, process, freshness_ms)
+            .map_err(|why| ProofRefused::NotThisNode(format!("of node {from}, {why}")))?;
         let option =
             LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
         match self.raft.get_read_linearizer(option).await {
