@@ -11,11 +11,11 @@
 use std::path::PathBuf;
 
 use chancery_tests::{
-    cluster::Network,
     nemesis::{
         load::Pace,
         round::{Outcomes, Setup, run},
     },
+    network::Network,
 };
 
 /// What a round does follows from its number: here links, a kill and a pause.

@@ -13,13 +13,13 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use chancery_tests::{
-    cluster::Network,
     ledger::Ledger,
     nemesis::{
         Tally,
         load::Pace,
         round::{Setup, run},
     },
+    network::Network,
 };
 use clap::Parser;
 

@@ -17,8 +17,9 @@ use super::{
 use crate::{
     agent::{Agent, OWNER, register},
     call,
-    cluster::{Cluster, Network},
+    cluster::Cluster,
     dice::Dice,
+    network::Network,
     node::Node,
     preload::{WallClock, compile},
     small_disk::SmallDisk,
@@ -91,7 +92,7 @@ impl Rig {
         hold: Duration,
         seed: u64,
     ) -> String {
-        let mut dice = Dice::of(seed ^ (fault as u64) << 32);
+        let mut dice = Dice::of(seed ^ ((fault as u64) << 32));
         let all: Vec<usize> = (0..self.cluster.nodes.len()).collect();
         let leader = self.cluster.leader(&all).await;
         let any = dice.one(&all);

@@ -17,8 +17,9 @@ use super::{
     rig::Rig,
 };
 use crate::{
-    cluster::{Cluster, Network},
-    history::{Deed, History, Moment, Outcome, Promises, Violation},
+    cluster::Cluster,
+    history::{Complaint, Deed, History, Moment, Outcome, Promises, Violation},
+    network::Network,
     until::until,
 };
 
@@ -87,7 +88,8 @@ pub async fn run(round: u64, setup: &Setup, network: Network) -> Outcomes {
         slack: PROMISES.slack + late,
         ..PROMISES
     };
-    let violations = history.judge(&promises);
+    let mut violations = history.judge(&promises);
+    violations.extend(late_for_good(&rig.cluster, &load).await);
     let mut tally = count(&history);
     tally.rounds = 1;
     tally.faults = steps.len() as u64;
@@ -132,6 +134,17 @@ pub async fn converge(cluster: &Cluster) {
             .then_some(())
     })
     .await;
+}
+
+/// What is not in force although all is well again.
+async fn late_for_good(cluster: &Cluster, load: &Load) -> Vec<Violation> {
+    let asking = (0..cluster.nodes.len()).map(|position| load.newest_is_enforced(position));
+    let told = join_all(asking).await.into_iter();
+    let late = told.filter_map(Result::err).map(|by| Violation {
+        complaint: Complaint::FenceLate,
+        by,
+    });
+    late.collect()
 }
 
 async fn read_back(cluster: &Cluster, load: &Load, mut history: History) -> History {

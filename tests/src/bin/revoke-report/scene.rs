@@ -12,9 +12,10 @@ use std::{
 use chancery_client::{Client, RetryPolicy, draw_request_id, v1};
 use chancery_tests::{
     agent::{AUDIENCE, Agent, mint},
-    cluster::{Cluster, Network},
+    cluster::Cluster,
     history::{Moment, Outcome, Place},
     nemesis::recorder::{Recorder, Session, Tried, outcome},
+    network::Network,
     until::until,
 };
 use tokio::task::JoinSet;
