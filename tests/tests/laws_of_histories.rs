@@ -351,6 +351,14 @@ fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
             &[FenceLate],
         ),
         (
+            "an earlier revision that was in force in time does not excuse a later one",
+            Story::default()
+                .end((100, 4_000), token(), Verb::Revoke, Outcome::Enforced(20))
+                .register(0, (150, 300), "b", Outcome::Committed(21))
+                .end((90, 200), agent(), Verb::RevokeHeld, Outcome::Enforced(19)),
+            &[FenceLate],
+        ),
+        (
             "two lead in one term",
             Story::default().report(1, (10, 20), 7, 1).report(2, (10, 20), 7, 2),
             &[TwoLeaders],
@@ -491,6 +499,13 @@ fn good() -> Vec<(&'static str, Story)> {
             Story::default()
                 .end((100, 2_900), token(), Verb::Revoke, Outcome::Enforced(20))
                 .register(0, (150, 300), "b", Outcome::Committed(21)),
+        ),
+        (
+            "an answer that came late of a fence that another answer shows was there",
+            Story::default()
+                .end((100, 4_000), token(), Verb::Revoke, Outcome::Enforced(20))
+                .register(0, (150, 300), "b", Outcome::Committed(21))
+                .end((1_000, 2_800), agent(), Verb::RevokeHeld, Outcome::Enforced(22)),
         ),
         (
             "one that a new leader began again",

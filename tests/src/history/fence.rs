@@ -1,11 +1,16 @@
 //! The fence is never later than promised: `W` after the later of the commit, the
 //! moment the present leader began to lead, and the try that was answered.
+//!
+//! What is in force at one revision is in force at all before it. So the fence was there
+//! when the first answer said so of that revision or a later one: an answer that a node
+//! gave late, because it was cut off from the leader, is not a late fence.
 
 use super::{Complaint, Deed, History, Moment, Operation, Outcome, Promises, Verdict};
 
 pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdict) {
     let commits = Commits::of(history);
     let leaders = Leaders::of(history);
+    let enforced = Commits::of_enforced(history);
     for operation in &history.operations {
         let Deed::Ended {
             outcome: Outcome::Enforced(revision),
@@ -15,7 +20,7 @@ pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdic
         else {
             continue;
         };
-        let (Some(ended), Some(committed)) = (operation.ended, commits.by(*revision)) else {
+        let (Some(ended), Some(committed)) = (enforced.at(*revision), commits.by(*revision)) else {
             // Nobody else's command tells when it was committed.
             continue;
         };
@@ -40,12 +45,28 @@ pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdic
 }
 
 /// By when a revision was committed at the latest: a later one was acknowledged then.
+/// Or, of those that were in force, by when it was.
 struct Commits(Vec<(u64, Moment)>);
 
 impl Commits {
     fn of(history: &History) -> Self {
         let acknowledged = history.operations.iter().filter_map(Operation::acknowledged);
-        let mut known: Vec<_> = acknowledged.collect();
+        Self::earliest(acknowledged.collect())
+    }
+
+    /// By when a revision was in force at the latest.
+    fn of_enforced(history: &History) -> Self {
+        let enforced = history.operations.iter().filter(|operation| {
+            let outcome = operation.deed.outcome();
+            matches!(
+                outcome,
+                Some(Outcome::Enforced(_) | Outcome::EnforcedInVerifiers(_))
+            )
+        });
+        Self::earliest(enforced.filter_map(Operation::acknowledged).collect())
+    }
+
+    fn earliest(mut known: Vec<(u64, Moment)>) -> Self {
         known.sort_unstable();
         let mut earliest = Moment(u64::MAX);
         for (_, ended) in known.iter_mut().rev() {
@@ -55,6 +76,13 @@ impl Commits {
         Self(known)
     }
 
+    /// Of this revision or a later one.
+    fn at(&self, revision: u64) -> Option<Moment> {
+        let same = self.0.partition_point(|(known, _)| *known < revision);
+        self.0.get(same).map(|(_, ended)| *ended)
+    }
+
+    /// Of a later one.
     fn by(&self, revision: u64) -> Option<Moment> {
         let later = self.0.partition_point(|(known, _)| *known <= revision);
         self.0.get(later).map(|(_, ended)| *ended)

@@ -61,11 +61,11 @@ pub struct Counts {
     pub writes: u64,
     /// Pages that became zeros.
     pub holes: u64,
-    /// Commands that were acknowledged, in all rounds of the cluster so far.
+    /// Commands that were acknowledged.
     pub acknowledged: u64,
     /// Registrations that were read back, at each node.
     pub read: u64,
-    /// Tokens that were given out by disks that were cut.
+    /// Tokens that nodes had given out whose disks were cut, in all rounds so far.
     pub minted: u64,
     /// Those of them that are in a gap of the records.
     pub in_gaps: u64,
@@ -196,6 +196,7 @@ impl Rig {
         let began = Moment::now();
         let mut dice = Dice::of(round);
         let first = SESSIONS * u32::try_from(round % 1_000_000).unwrap();
+        let before = self.history.operations.len();
         let recorder = Arc::new(Recorder::beginning_at(first));
         let name = format!("round-{round}/");
         let load = Load::set_up_named(&self.cluster, recorder.clone(), PACE, &name).await;
@@ -228,7 +229,7 @@ impl Rig {
         self.read_back(&load).await;
 
         let mut violations = self.history.judge(&PROMISES);
-        let mut counts = self.count(&lost, cut.len());
+        let mut counts = self.count(before, &lost, cut.len());
         for position in &cut {
             let (minted, in_gaps) = self.records(*position, &mut violations);
             counts.minted += minted;
@@ -287,8 +288,8 @@ impl Rig {
         self.history.append(load.recorder.take());
     }
 
-    fn count(&self, lost: &Lost, disks: usize) -> Counts {
-        let acknowledged = self.history.operations.iter().filter(|operation| {
+    fn count(&self, before: usize, lost: &Lost, disks: usize) -> Counts {
+        let acknowledged = self.history.operations[before..].iter().filter(|operation| {
             matches!(
                 &operation.deed,
                 Deed::Registered { outcome, .. }

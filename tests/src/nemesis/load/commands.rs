@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chancery_client::{draw_request_id, v1};
+use futures::stream::{FuturesUnordered, StreamExt};
 use v1::{
     agent_service_client::AgentServiceClient, revocation_service_client::RevocationServiceClient,
 };
@@ -15,11 +16,12 @@ use crate::{
     nemesis::recorder::{Session, Tried, outcome},
 };
 
-/// How long an answer waits for the fence.
+/// How long an answer waits for the fence. After that every node is asked.
 const WAIT_AT_MOST: prost_types::Duration = prost_types::Duration {
-    seconds: 4,
+    seconds: 1,
     nanos: 0,
 };
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 impl Load {
     pub(super) async fn register_on(self: Arc<Self>) {
@@ -55,8 +57,8 @@ impl Load {
 
     /// Revokes single tokens, and all of a subject's now and then.
     pub(super) async fn revoke_on(self: Arc<Self>, seed: u64) {
-        let session = self.operator_over_all(1);
         let mut dice = Dice::of(seed);
+        let session = self.operator_over_all(dice.position(self.apis.len()));
         let mut pace = Self::pace(self.pace.revoke * 2);
         while !self.recorder.is_over() {
             pace.tick().await;
@@ -135,7 +137,7 @@ impl Load {
         let committed = tried.answer.ok().and_then(|answer| answer.committed());
         let later = match (outcome, committed) {
             (Outcome::Committed(_), Some(committed)) => {
-                self.await_enforced(session, &committed.consistency_token).await
+                self.await_enforced(&committed.consistency_token).await
             }
             _ => None,
         };
@@ -151,8 +153,26 @@ impl Load {
         self.recorder.note(operation);
     }
 
-    /// The call that was answered as enforced; `None` when the load ended before.
+    /// The first answer, of whichever node, that says that a change is in force; `None`
+    /// when the load ended before.
     async fn await_enforced(
+        &self,
+        consistency_token: &str,
+    ) -> Option<Tried<v1::AwaitEnforcedResponse>> {
+        let sessions: Vec<Session> = (0..self.apis.len()).map(|at| self.waiting_at(at)).collect();
+        let asking = sessions
+            .iter()
+            .map(|session| Box::pin(self.await_enforced_at(session, consistency_token)));
+        let mut asking: FuturesUnordered<_> = asking.collect();
+        while let Some(answer) = asking.next().await {
+            if answer.is_some() {
+                return answer;
+            }
+        }
+        None
+    }
+
+    async fn await_enforced_at(
         &self,
         session: &Session,
         consistency_token: &str,
@@ -176,6 +196,9 @@ impl Load {
             let told = told.and_then(|answer| answer.enforcement.as_ref());
             if told.map(v1::Enforcement::state) == Some(v1::EnforcementState::Enforced) {
                 return Some(tried);
+            }
+            if tried.answer.is_err() {
+                tokio::time::sleep(BETWEEN_TRIES).await;
             }
         }
         None

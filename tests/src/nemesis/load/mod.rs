@@ -31,6 +31,8 @@ const STEADY: usize = 4;
 const TOKENS: usize = 64;
 /// How long an answer may take that is not worth waiting for.
 const IMPATIENT: Duration = Duration::from_millis(900);
+/// How long an answer may take that waits for the fence.
+const WAITING: Duration = Duration::from_secs(2);
 /// How long a command is tried. It spans an election and the fence.
 const PATIENT: Duration = Duration::from_secs(15);
 
@@ -43,7 +45,7 @@ pub struct Pace {
     pub mint: Duration,
     /// Registrations.
     pub register: Duration,
-    /// Revocations, of which every other is a suspension or of a whole subject.
+    /// Revocations, of which every third is of a whole subject.
     pub revoke: Duration,
 }
 
@@ -57,7 +59,7 @@ impl Pace {
     };
 }
 
-/// A token, and whether something was said to end it.
+/// A token that was minted, and what it takes to have it checked.
 #[derive(Clone)]
 struct Held {
     token: String,
@@ -174,6 +176,12 @@ impl Load {
     /// The operator at one node, without patience.
     fn operator_at(&self, position: usize) -> Session {
         let client = self.client(&[position], self.operator(), IMPATIENT);
+        Session::new(&self.recorder, Place::Node(position as u64 + 1), client)
+    }
+
+    /// The same, with the patience that waiting for the fence takes.
+    fn waiting_at(&self, position: usize) -> Session {
+        let client = self.client(&[position], self.operator(), WAITING);
         Session::new(&self.recorder, Place::Node(position as u64 + 1), client)
     }
 
