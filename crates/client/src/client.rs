@@ -218,6 +218,14 @@ impl Client {
         }
     }
 
+    pub(crate) const fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.endpoints
+    }
+
+    pub(crate) const fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
     /// How the calls went so far, those of all clones together.
     #[must_use]
     pub fn statistics(&self) -> Statistics {

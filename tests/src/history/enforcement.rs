@@ -58,7 +58,7 @@ impl Ends {
 }
 
 fn enforced(outcome: Outcome, ended: Moment) -> Option<Moment> {
-    matches!(outcome, Outcome::Enforced(_) | Outcome::EnforcedInVerifiers(_)).then_some(ended)
+    outcome.is_enforced().then_some(ended)
 }
 
 fn in_verifiers(outcome: Outcome, ended: Moment) -> Option<Moment> {

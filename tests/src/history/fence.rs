@@ -13,7 +13,7 @@ pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdic
     let enforced = Commits::of_enforced(history);
     for operation in &history.operations {
         let Deed::Ended {
-            outcome: Outcome::Enforced(revision),
+            outcome: Outcome::Enforced(revision) | Outcome::EnforcedInVerifiers(revision),
             subject,
             ..
         } = &operation.deed
@@ -58,10 +58,7 @@ impl Commits {
     fn of_enforced(history: &History) -> Self {
         let enforced = history.operations.iter().filter(|operation| {
             let outcome = operation.deed.outcome();
-            matches!(
-                outcome,
-                Some(Outcome::Enforced(_) | Outcome::EnforcedInVerifiers(_))
-            )
+            outcome.is_some_and(Outcome::is_enforced)
         });
         Self::earliest(enforced.filter_map(Operation::acknowledged).collect())
     }

@@ -131,6 +131,12 @@ impl Outcome {
         }
     }
 
+    /// Whether it was in force on every node.
+    #[must_use]
+    pub const fn is_enforced(self) -> bool {
+        matches!(self, Self::Enforced(_) | Self::EnforcedInVerifiers(_))
+    }
+
     const fn may_have_happened(self) -> bool {
         !matches!(self, Self::Refused)
     }

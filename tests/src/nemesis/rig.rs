@@ -36,7 +36,7 @@ const LANES: usize = 16;
 /// What the line to it then carries, so that it takes a while.
 const THROTTLED_KILOBITS: u32 = 600;
 /// How long a snapshot is waited for.
-const UNTIL_SENT: Duration = Duration::from_secs(12);
+const UNTIL_SENT: Duration = Duration::from_secs(25);
 
 /// The cluster and what is done to it.
 pub struct Rig {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    history::{Complaint, Deed, History, Moment, Outcome, Promises, Violation},
+    history::{Complaint, Deed, History, Moment, Outcome, Place, Promises, Violation},
     network::Network,
     until::until,
 };
@@ -168,6 +168,9 @@ fn count(history: &History) -> Tally {
     };
     for operation in &history.operations {
         match &operation.deed {
+            Deed::Accepted { .. } if matches!(operation.place, Place::Verifier(_)) => {
+                tally.accepted_in_verifiers += 1;
+            }
             Deed::Accepted { .. } => tally.accepted += 1,
             Deed::Rejected { .. } => tally.rejected += 1,
             Deed::Minted { .. } => tally.minted += 1,
@@ -177,11 +180,7 @@ fn count(history: &History) -> Tally {
             | Deed::Resumed { outcome, .. } => {
                 tally.acknowledged += u64::from(outcome.revision().is_some());
                 tally.unknown += u64::from(*outcome == Outcome::Unknown);
-                let enforced = matches!(
-                    outcome,
-                    Outcome::Enforced(_) | Outcome::EnforcedInVerifiers(_)
-                );
-                tally.enforced += u64::from(enforced);
+                tally.enforced += u64::from(outcome.is_enforced());
             }
             Deed::Asked => {}
         }

@@ -15,8 +15,10 @@ pub struct Tally {
     pub faults: u64,
     /// Operations that were answered, or may have been carried out.
     pub operations: u64,
-    /// Tokens that were said to be in force.
+    /// Tokens that nodes said to be in force.
     pub accepted: u64,
+    /// And verifiers.
+    pub accepted_in_verifiers: u64,
     /// Tokens that were said not to be.
     pub rejected: u64,
     /// Tokens that were minted.
@@ -43,6 +45,7 @@ impl Tally {
         self.faults += other.faults;
         self.operations += other.operations;
         self.accepted += other.accepted;
+        self.accepted_in_verifiers += other.accepted_in_verifiers;
         self.rejected += other.rejected;
         self.minted += other.minted;
         self.read += other.read;
@@ -64,7 +67,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rounds ({} failed), {} faults, {} operations ({} accepted, {} rejected, {} minted, \
+            "{} rounds ({} failed), {} faults, {} operations ({} accepted, {} in verifiers, {} rejected, {} minted, \
              {} read back), {} commands acknowledged ({} enforced), {} unknown, {} violations, \
              {:.0} s",
             self.rounds,
@@ -72,6 +75,7 @@ impl fmt::Display for Tally {
             self.faults,
             self.operations,
             self.accepted,
+            self.accepted_in_verifiers,
             self.rejected,
             self.minted,
             self.read,

@@ -2,7 +2,7 @@
 //! turns.
 
 use chancery_client::v1;
-use chancery_tests::{agent::mint, history::Outcome};
+use chancery_tests::agent::mint;
 
 use crate::{
     scene::{Scene, Target, revoke},
@@ -35,7 +35,7 @@ pub async fn measure(scene: &Scene, count: usize) -> Commits {
         let (tried, outcome) = revoke(&operator, &target, wait).await;
         let as_asked = match wait {
             v1::Wait::Committed => outcome.revision().is_some(),
-            _ => matches!(outcome, Outcome::Enforced(_)),
+            _ => outcome.is_enforced(),
         };
         assert!(as_asked, "{wait:?}: {outcome:?}");
         spans.push(tried.ended.since(tried.begun));

@@ -42,8 +42,8 @@ impl Report {
         let mut page = String::from(
             "# From a revocation to the last acceptance\n\n\
              Written by `make revoke-report`. Three nodes, the watchers and the operator share one \
-             machine; each node is asked for the token by two watchers without a pause, and \
-             each revocation asks to be in force on all nodes before it is answered.\n\n",
+             machine; each node is asked for the token by two watchers without a pause, two verifiers of the SDK \
+             judge it in their own process, and each revocation asks to be in force on all nodes before it is answered.\n\n",
         );
         let _ = writeln!(
             page,
@@ -57,18 +57,23 @@ impl Report {
             },
         );
         page.push_str(
-            "| | revocations | last acceptance p50 | p99 | max | answered p50 | p99 | max | \
-             enforced | accepted after that |\n|---|---|---|---|---|---|---|---|---|---|\n",
+            "| | revocations | last acceptance at a node: p50 | p99 | max | in a verifier: p50 | p99 | \
+             max | answered: p50 | p99 | max | enforced | accepted by a node after that |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for (kind, seen) in &self.series {
             let (last, answer) = (&seen.last_acceptance, &seen.answer);
+            let verifiers = &seen.in_verifiers;
             let _ = writeln!(
                 page,
-                "| {kind} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {kind} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 last.all().len(),
                 ms(last.at(50)),
                 ms(last.at(99)),
                 ms(last.most()),
+                ms(verifiers.at(50)),
+                ms(verifiers.at(99)),
+                ms(verifiers.most()),
                 ms(answer.at(50)),
                 ms(answer.at(99)),
                 ms(answer.most()),
@@ -79,9 +84,10 @@ impl Report {
         let _ = writeln!(
             page,
             "\nPromised: nothing that begins after the answer `ENFORCED` is accepted; and nothing \
-             at a node later than F·κ = {:.0} ms after the commit, whatever is wrong. While a \
-             leader is lost a revocation waits for the next one.\n",
-            self.bound_ms()
+             at a node later than F·κ = {:.0} ms after the commit, nor in a verifier later than V·κ = {:.0} ms, \
+             whatever is wrong. While a leader is lost a revocation waits for the next one.\n",
+            self.bound_ms(),
+            PROMISES.v.mul_f64(PROMISES.kappa).as_secs_f64() * 1_000.0
         );
         let commits = &self.commits;
         let _ = writeln!(

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use chancery_client::{Client, RetryPolicy, draw_request_id, v1};
+use chancery_client::{
+    Client, Expectations, Proof, RetryPolicy, Verifier, VerifierConfig, draw_request_id, v1,
+};
+use chancery_credential::CertificateThumbprint;
 use chancery_tests::{
     agent::{AUDIENCE, Agent, mint},
     cluster::Cluster,
@@ -24,6 +27,9 @@ use v1::{
 };
 
 pub const NODES: usize = 3;
+/// Verifiers that follow the cluster, each another node first.
+const VERIFIERS: u32 = 2;
+const EVERYBODY: usize = NODES + VERIFIERS as usize;
 /// Who asks at each node, one after another without a pause to speak of.
 const LANES: usize = 2;
 const BREATH: Duration = Duration::from_millis(1);
@@ -43,6 +49,14 @@ struct Board {
     /// When the last acceptance began of each token at each place.
     accepted: Mutex<BTreeMap<(usize, Place), Moment>>,
     over: AtomicBool,
+}
+
+impl Board {
+    fn note(&self, number: usize, place: Place, asked: Moment) {
+        let mut accepted = self.accepted.lock().unwrap();
+        let last = accepted.entry((number, place)).or_default();
+        *last = asked.max(*last);
+    }
 }
 
 /// All of it.
@@ -81,6 +95,13 @@ impl Scene {
                 watchers.spawn(watch(board.clone(), session));
             }
         }
+        for number in 0..VERIFIERS {
+            let first = usize::try_from(number).unwrap();
+            let positions: Vec<usize> = (0..NODES).map(|at| (first + at) % NODES).collect();
+            let operator = at(&cluster, &positions, Duration::from_millis(700));
+            let verifier = Verifier::follow(&operator, VerifierConfig::default());
+            watchers.spawn(verify(board.clone(), verifier, Place::Verifier(number)));
+        }
         Self {
             cluster,
             agent,
@@ -96,7 +117,7 @@ impl Scene {
         while self.watchers.join_next().await.is_some() {}
     }
 
-    /// Mints a token that every node then accepts.
+    /// Mints a token that everybody then accepts.
     pub async fn aim(&mut self) -> Target {
         self.turn += 1;
         let number = self.turn;
@@ -108,10 +129,10 @@ impl Scene {
             token: minted.token.clone(),
             certificate: certificate.as_bytes().to_vec(),
         });
-        until("every node accepted the token", || async {
+        until("everybody accepted the token", || async {
             let accepted = self.board.accepted.lock().unwrap();
             let places = accepted.keys().filter(|(token, _)| *token == number);
-            (places.count() == NODES).then_some(())
+            (places.count() == EVERYBODY).then_some(())
         })
         .await;
         Target {
@@ -127,11 +148,16 @@ impl Scene {
         Session::new(&self.recorder, Place::Cluster, client)
     }
 
-    /// When the last acceptance of a token began.
-    pub fn last_acceptance(&self, target: &Target) -> Moment {
+    /// When the last acceptance of a token began, at a node and in a verifier.
+    pub fn last_acceptances(&self, target: &Target) -> (Moment, Moment) {
         let accepted = self.board.accepted.lock().unwrap();
-        let of_token = accepted.iter().filter(|((token, _), _)| *token == target.number);
-        of_token.map(|(_, began)| *began).max().unwrap_or_default()
+        let last = |in_verifiers: bool| {
+            let there = accepted.iter().filter(|((token, place), _)| {
+                *token == target.number && matches!(place, Place::Verifier(_)) == in_verifiers
+            });
+            there.map(|(_, began)| *began).max().unwrap_or_default()
+        };
+        (last(false), last(true))
     }
 
     /// Forgets what the watchers saw so far.
@@ -170,9 +196,25 @@ async fn watch(board: Arc<Board>, session: Session) {
                 answer.verdict() == v1::verify_response::Verdict::Valid
             });
             if accepts {
-                let mut accepted = board.accepted.lock().unwrap();
-                let last = accepted.entry((watched.number, session.place)).or_default();
-                *last = tried.asked.max(*last);
+                board.note(watched.number, session.place, tried.asked);
+            }
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+async fn verify(board: Arc<Board>, verifier: Verifier, place: Place) {
+    let expected = Expectations::of(AUDIENCE.parse().unwrap());
+    while !board.over.load(Ordering::Relaxed) {
+        let watched = board.watched.lock().unwrap().clone();
+        if let Some(watched) = watched {
+            let certificate = watched.certificate.as_slice().try_into().unwrap();
+            let proof = Proof {
+                certificate: Some(CertificateThumbprint::from_bytes(certificate)),
+            };
+            let asked = Moment::now();
+            if verifier.verify(&watched.token, &expected, &proof).await.is_ok() {
+                board.note(watched.number, place, asked);
             }
         }
         tokio::time::sleep(BREATH).await;

@@ -3,10 +3,7 @@
 use std::{fmt, time::Duration};
 
 use chancery_client::v1;
-use chancery_tests::{
-    dice::Dice,
-    history::{Moment, Outcome},
-};
+use chancery_tests::{dice::Dice, history::Moment};
 use rustix::process::Signal;
 
 use crate::{
@@ -52,6 +49,8 @@ pub struct Seen {
     /// From the sending of each to the beginning of the last acceptance, all nodes
     /// together.
     pub last_acceptance: Spans,
+    /// And of those in verifiers.
+    pub in_verifiers: Spans,
     /// And to the answer.
     pub answer: Spans,
     /// How many were answered as enforced.
@@ -61,12 +60,13 @@ pub struct Seen {
 }
 
 pub async fn run(scene: &mut Scene, kind: Kind, count: usize) -> Seen {
-    let (mut last, mut answers) = (Vec::new(), Vec::new());
+    let (mut last, mut in_verifiers, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = Seen::default();
     let mut dice = Dice::of(kind as u64);
     for _ in 0..count {
         let once = once(scene, kind, &mut dice).await;
         last.push(once.last.since(once.sent));
+        in_verifiers.push(once.last_in_verifiers.since(once.sent));
         answers.push(once.answered.since(once.sent));
         if once.enforced {
             seen.enforced += 1;
@@ -74,6 +74,7 @@ pub async fn run(scene: &mut Scene, kind: Kind, count: usize) -> Seen {
         }
     }
     seen.last_acceptance = Spans::of(last);
+    seen.in_verifiers = Spans::of(in_verifiers);
     seen.answer = Spans::of(answers);
     seen
 }
@@ -82,6 +83,7 @@ struct Once {
     sent: Moment,
     answered: Moment,
     last: Moment,
+    last_in_verifiers: Moment,
     enforced: bool,
 }
 
@@ -116,7 +118,7 @@ async fn once(scene: &mut Scene, kind: Kind, dice: &mut Dice) -> Once {
     };
     let ((sent, answered, outcome), ()) = tokio::join!(revoking, harming);
     tokio::time::sleep(LOOK_ON).await;
-    let last = scene.last_acceptance(&target);
+    let (last, last_in_verifiers) = scene.last_acceptances(&target);
     scene.forget();
     scene.cluster.network().heal();
     if kind == Kind::LeaderKilled {
@@ -131,7 +133,8 @@ async fn once(scene: &mut Scene, kind: Kind, dice: &mut Dice) -> Once {
         sent,
         answered,
         last,
-        enforced: matches!(outcome, Outcome::Enforced(_)),
+        last_in_verifiers,
+        enforced: outcome.is_enforced(),
     }
 }
 

@@ -4,6 +4,7 @@
 mod commands;
 mod mints;
 mod questions;
+mod verifiers;
 
 use std::{
     collections::VecDeque,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use chancery_client::{Client, Identity, RetryPolicy};
+use chancery_credential::CertificateThumbprint;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use super::recorder::{Recorder, Session};
@@ -25,6 +27,8 @@ use crate::{
 const FICKLE_OWNER: &str = "travel";
 /// Agents that are suspended and resumed all along.
 const FICKLE: usize = 4;
+/// Verifiers that follow the cluster.
+const VERIFIERS: u32 = 2;
 /// Agents that are left alone.
 const STEADY: usize = 4;
 /// Tokens that checks choose from.
@@ -66,6 +70,12 @@ struct Held {
     id: String,
     agent: String,
     certificate: Vec<u8>,
+}
+
+impl Held {
+    fn thumbprint(&self) -> CertificateThumbprint {
+        CertificateThumbprint::from_bytes(self.certificate.as_slice().try_into().unwrap())
+    }
 }
 
 struct Caller {
@@ -144,6 +154,10 @@ impl Load {
             tasks.spawn(self.clone().check_on(position, seed));
             tasks.spawn(self.clone().mint_on(position));
             tasks.spawn(self.clone().observe(position));
+        }
+        for number in 0..VERIFIERS {
+            let seed = seed.wrapping_mul(37).wrapping_add(number.into());
+            tasks.spawn(self.clone().verify_in(number, seed));
         }
         tasks.spawn(self.clone().register_on());
         for lane in 0..2 {
