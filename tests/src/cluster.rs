@@ -6,12 +6,7 @@ use chancery_client::{Client, Config, Error, Idempotence, Identity, RetryPolicy,
 use tempfile::TempDir;
 use v1::cluster_service_client::ClusterServiceClient;
 
-use crate::{
-    chancery::succeed,
-    network::Network,
-    node::Node,
-    until::until,
-};
+use crate::{chancery::succeed, network::Network, node::Node, until::until};
 
 /// The trust domain of every test.
 pub const TRUST_DOMAIN: &str = "test.example";

@@ -39,7 +39,9 @@ impl<T: Serialize + DeserializeOwned> Ledger<T> {
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
         Self {
             path: path.to_owned(),
-            rounds: lines.map(|line: Line<T>| (line.round, line.counts)).collect(),
+            rounds: lines
+                .map(|line: Line<T>| (line.round, line.counts))
+                .collect(),
         }
     }
 
@@ -84,8 +86,16 @@ mod tests {
         ledger.add(1, counts(2));
         let mut again = Ledger::open(&path, 1);
         again.add(1, counts(3));
-        let all: Vec<_> = Ledger::<BTreeMap<String, u64>>::open(&path, 2).all().cloned().collect();
+        let all: Vec<_> = Ledger::<BTreeMap<String, u64>>::open(&path, 2)
+            .all()
+            .cloned()
+            .collect();
         assert_eq!(all, [counts(1), counts(3)]);
-        assert_eq!(Ledger::<BTreeMap<String, u64>>::open(&path, 0).all().count(), 0);
+        assert_eq!(
+            Ledger::<BTreeMap<String, u64>>::open(&path, 0)
+                .all()
+                .count(),
+            0
+        );
     }
 }

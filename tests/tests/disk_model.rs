@@ -130,8 +130,14 @@ fn a_tail_that_was_not_synced_is_there_gone_or_zeros() {
     for may in ["kept", "keptA", "keptAB", "kept\0", "keptA\0"] {
         assert!(seen.contains(&some(may.as_bytes())), "{may:?}: {seen:?}");
     }
-    assert!(seen.iter().all(|it| it.as_ref().unwrap().starts_with(b"kept")));
-    assert!(!seen.contains(&some(b"kept\0B")), "within a sector nothing is torn");
+    assert!(
+        seen.iter()
+            .all(|it| it.as_ref().unwrap().starts_with(b"kept"))
+    );
+    assert!(
+        !seen.contains(&some(b"kept\0B")),
+        "within a sector nothing is torn"
+    );
 }
 
 #[test]
@@ -143,7 +149,11 @@ fn a_long_write_is_torn_between_sectors_and_loses_pages() {
     let torn = rig.cuts(|root, lost| {
         let content = fs::read(root.join("new")).unwrap();
         let sevens = content.iter().take_while(|byte| **byte == 7).count();
-        (sevens == 40_000 || sevens % 512 == 0, sevens > 0 && sevens < 40_000, lost.holes > 0)
+        (
+            sevens == 40_000 || sevens % 512 == 0,
+            sevens > 0 && sevens < 40_000,
+            lost.holes > 0,
+        )
     });
     assert!(torn.iter().all(|(whole_sectors, ..)| *whole_sectors));
     assert!(torn.iter().any(|(_, torn, _)| *torn));
@@ -161,14 +171,20 @@ fn what_is_written_while_a_sync_is_under_way_is_not_covered_by_it() {
         number: 9,
     });
     rig.write(1_000_001, 4, b"A");
-    assert!(rig.contents("new").contains(&some(b"")), "it has not returned");
+    assert!(
+        rig.contents("new").contains(&some(b"")),
+        "it has not returned"
+    );
     rig.disk.follow(Call::Synced {
         ino: 1_000_001,
         number: 9,
     });
     let seen = rig.contents("new");
     assert!(seen.contains(&some(b"kept")) && seen.contains(&some(b"keptA")));
-    assert!(seen.iter().all(|it| it.as_ref().unwrap().starts_with(b"kept")));
+    assert!(
+        seen.iter()
+            .all(|it| it.as_ref().unwrap().starts_with(b"kept"))
+    );
 }
 
 #[test]
@@ -178,7 +194,10 @@ fn a_file_is_replaced_or_not_and_never_half() {
     rig.write(1_000_001, 0, b"new");
     rig.sync(1_000_001);
     rig.rename("tmp", "old");
-    assert_eq!(rig.contents("old"), BTreeSet::from([some(b"old"), some(b"new")]));
+    assert_eq!(
+        rig.contents("old"),
+        BTreeSet::from([some(b"old"), some(b"new")])
+    );
     rig.sync_root();
     assert_eq!(rig.contents("old"), BTreeSet::from([some(b"new")]));
 }
@@ -201,9 +220,8 @@ fn two_names_of_a_file_have_one_content() {
     rig.disk.follow(Call::Linked { from, to });
     rig.sync_root();
     rig.write(1_000_001, 0, b"some");
-    let equal = rig.cuts(|root, _| {
-        fs::read(root.join("one")).unwrap() == fs::read(root.join("two")).unwrap()
-    });
+    let equal = rig
+        .cuts(|root, _| fs::read(root.join("one")).unwrap() == fs::read(root.join("two")).unwrap());
     assert_eq!(equal, BTreeSet::from([true]));
 }
 
@@ -217,5 +235,8 @@ fn a_number_of_an_inode_that_is_given_again_is_another_file() {
     rig.disk.follow(Call::Unlinked(rig.path("one")));
     rig.create(1_000_001, "two");
     assert_eq!(rig.contents("two"), BTreeSet::from([None, some(b"")]));
-    assert!(rig.contents("one").contains(&some(b"one")), "its removal may be undone");
+    assert!(
+        rig.contents("one").contains(&some(b"one")),
+        "its removal may be undone"
+    );
 }

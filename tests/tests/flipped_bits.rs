@@ -86,7 +86,10 @@ impl Rig {
         let mut cluster = Cluster::of(1).await;
         assert_eq!(cluster.nodes[0].stop(), Some(0));
         let configuration = cluster.nodes[0].configuration();
-        let mut configuration = fs::File::options().append(true).open(configuration).unwrap();
+        let mut configuration = fs::File::options()
+            .append(true)
+            .open(configuration)
+            .unwrap();
         write!(configuration, "{CONFIGURATION}").unwrap();
         cluster.nodes[0].start();
         cluster.serving(0).await;
@@ -188,7 +191,11 @@ impl Rig {
 }
 
 fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").args(["-a", "--"]).arg(from).arg(to).status();
+    let copied = Command::new("cp")
+        .args(["-a", "--"])
+        .arg(from)
+        .arg(to)
+        .status();
     assert!(copied.unwrap().success());
 }
 
@@ -202,8 +209,18 @@ async fn a_flipped_bit_is_never_served() {
     let mut rig = Rig::set_up().await;
     let mut dice = Dice::of(4);
     let kinds = rig.kinds();
-    for needed in ["log: WAL", "state: SST", "records: segment", "MARKER", "state: INSTALLED"] {
-        assert!(kinds.contains_key(needed), "there is no {needed} among {:?}", kinds.keys());
+    for needed in [
+        "log: WAL",
+        "state: SST",
+        "records: segment",
+        "MARKER",
+        "state: INSTALLED",
+    ] {
+        assert!(
+            kinds.contains_key(needed),
+            "there is no {needed} among {:?}",
+            kinds.keys()
+        );
     }
     let mut silent = Vec::new();
     for (kind, files) in kinds {
@@ -220,7 +237,10 @@ async fn a_flipped_bit_is_never_served() {
             match fate {
                 Fate::Refused(code, said) => {
                     assert_ne!(code, 0, "{kind}");
-                    assert!(said.contains("chancery: "), "{kind}: it does not say why: {said}");
+                    assert!(
+                        said.contains("chancery: "),
+                        "{kind}: it does not say why: {said}"
+                    );
                 }
                 Fate::Unharmed if kind == "records: segment" => {
                     assert!(!rig.records_are_intact(), "{kind}: nobody noticed");

@@ -115,7 +115,8 @@ impl Story {
             agent: "a".to_owned(),
             found: found.map(|suspended| Registration { suspended }),
         };
-        self.with(3, Place::Node(2), span, deed).seeing(revision, None)
+        self.with(3, Place::Node(2), span, deed)
+            .seeing(revision, None)
     }
 
     fn report(mut self, node: u64, span: (u64, u64), term: u64, leader: u64) -> Self {
@@ -159,9 +160,8 @@ const NODE: Place = Place::Node(3);
 const VERIFIER: Place = Place::Verifier(1);
 
 fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
-    let revoked = |subject, verb| {
-        Story::minted().end((200, 300), subject, verb, Outcome::Enforced(20))
-    };
+    let revoked =
+        |subject, verb| Story::minted().end((200, 300), subject, verb, Outcome::Enforced(20));
     let suspended = |outcome| Story::default().end((200, 300), agent(), Verb::Suspend, outcome);
     vec![
         (
@@ -202,7 +202,12 @@ fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
         (
             "an earlier fence counts although a later one is not yet there",
             revoked(agent(), Verb::RevokeHeld)
-                .end((305, 5_000), agent(), Verb::RevokeHeld, Outcome::Enforced(22))
+                .end(
+                    (305, 5_000),
+                    agent(),
+                    Verb::RevokeHeld,
+                    Outcome::Enforced(22),
+                )
                 .accept(NODE, (400, 410)),
             &[AcceptedAfterEnforced],
         ),
@@ -221,7 +226,12 @@ fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
         (
             "a verifier accepts what was enforced in verifiers",
             Story::minted()
-                .end((200, 300), token(), Verb::Revoke, Outcome::EnforcedInVerifiers(20))
+                .end(
+                    (200, 300),
+                    token(),
+                    Verb::Revoke,
+                    Outcome::EnforcedInVerifiers(20),
+                )
                 .accept(VERIFIER, (301, 310)),
             &[AcceptedAfterEnforced],
         ),
@@ -283,7 +293,9 @@ fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
         ),
         (
             "a node answers from a state that it says is older than F",
-            Story::minted().accept(NODE, (200, 210)).seeing(9, Some(2_002)),
+            Story::minted()
+                .accept(NODE, (200, 210))
+                .seeing(9, Some(2_002)),
             &[ServedStale],
         ),
         (
@@ -360,12 +372,16 @@ fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
         ),
         (
             "two lead in one term",
-            Story::default().report(1, (10, 20), 7, 1).report(2, (10, 20), 7, 2),
+            Story::default()
+                .report(1, (10, 20), 7, 1)
+                .report(2, (10, 20), 7, 2),
             &[TwoLeaders],
         ),
         (
             "a vote is forgotten",
-            Story::default().report(1, (10, 20), 7, 1).report(1, (21, 30), 6, 2),
+            Story::default()
+                .report(1, (10, 20), 7, 1)
+                .report(1, (21, 30), 6, 2),
             &[TermWentBack],
         ),
         (
@@ -417,7 +433,9 @@ fn good() -> Vec<(&'static str, Story)> {
         ),
         (
             "a state before the revocation",
-            revoked(Outcome::Committed(20)).accept(NODE, (310, 320)).seeing(19, Some(300)),
+            revoked(Outcome::Committed(20))
+                .accept(NODE, (310, 320))
+                .seeing(19, Some(300)),
         ),
         (
             "a mint after a resumption, and one that met it on its way",
@@ -505,7 +523,12 @@ fn good() -> Vec<(&'static str, Story)> {
             Story::default()
                 .end((100, 4_000), token(), Verb::Revoke, Outcome::Enforced(20))
                 .register(0, (150, 300), "b", Outcome::Committed(21))
-                .end((1_000, 2_800), agent(), Verb::RevokeHeld, Outcome::Enforced(22)),
+                .end(
+                    (1_000, 2_800),
+                    agent(),
+                    Verb::RevokeHeld,
+                    Outcome::Enforced(22),
+                ),
         ),
         (
             "one that a new leader began again",
@@ -541,7 +564,10 @@ fn each_bad_history_is_rejected_for_what_is_bad_in_it() {
 
 #[test]
 fn every_complaint_has_a_history_that_earns_it() {
-    let earned: BTreeSet<Complaint> = bad().iter().flat_map(|(.., it)| it.iter().copied()).collect();
+    let earned: BTreeSet<Complaint> = bad()
+        .iter()
+        .flat_map(|(.., it)| it.iter().copied())
+        .collect();
     let all = [
         AcceptedAfterEnforced,
         AcceptedBeyondF,
@@ -582,6 +608,9 @@ fn a_bad_history_within_a_good_one_is_rejected() {
         }
         all.0.append(story.0);
         let found = all.complaints();
-        assert!(expected.iter().all(|it| found.contains(it)), "{what}: {found:?}");
+        assert!(
+            expected.iter().all(|it| found.contains(it)),
+            "{what}: {found:?}"
+        );
     }
 }

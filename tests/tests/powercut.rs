@@ -23,5 +23,8 @@ async fn what_was_acknowledged_survives_the_loss_of_power() {
         assert!(counts.minted > 0, "{counts}");
         lost += counts.writes + counts.names;
     }
-    assert!(lost > 0, "a power cut that takes nothing away shows nothing");
+    assert!(
+        lost > 0,
+        "a power cut that takes nothing away shows nothing"
+    );
 }

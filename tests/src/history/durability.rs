@@ -19,7 +19,10 @@ fn revisions(history: &History, verdict: &mut Verdict) {
         if let Some(other) = given.insert(revision, operation) {
             verdict.complain(
                 Complaint::RevisionTwice,
-                format!("revision {revision} is {:?} and {:?}", other.deed, operation.deed),
+                format!(
+                    "revision {revision} is {:?} and {:?}",
+                    other.deed, operation.deed
+                ),
             );
         }
     }
@@ -102,9 +105,15 @@ fn registrations(history: &History, verdict: &mut Verdict) {
         if unclear || !is_registered {
             continue;
         }
-        let so_far = changes.known.partition_point(|(at, ..)| *at <= seen.revision);
-        let may_be_later = changes.known[so_far..].iter().any(|(.., begun)| *begun < ended);
-        let expected = so_far.checked_sub(1).is_some_and(|last| changes.known[last].1);
+        let so_far = changes
+            .known
+            .partition_point(|(at, ..)| *at <= seen.revision);
+        let may_be_later = changes.known[so_far..]
+            .iter()
+            .any(|(.., begun)| *begun < ended);
+        let expected = so_far
+            .checked_sub(1)
+            .is_some_and(|last| changes.known[last].1);
         let lost = match found {
             None => true,
             Some(found) => !may_be_later && found.suspended != expected,

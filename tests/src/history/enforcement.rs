@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Complaint, Deed, History, Moment, Operation, Outcome, Place, Promises, Subject, Verdict, Verb,
+    Complaint, Deed, History, Moment, Operation, Outcome, Place, Promises, Subject, Verb, Verdict,
     horizon::Horizon,
 };
 
@@ -43,7 +43,9 @@ impl Ends {
                 of_subject.push((from, revision));
             }
         }
-        let horizons = known.into_iter().map(|(subject, known)| (subject, Horizon::of(known)));
+        let horizons = known
+            .into_iter()
+            .map(|(subject, known)| (subject, Horizon::of(known)));
         Self(horizons.collect())
     }
 
@@ -109,13 +111,25 @@ fn accepted(
 ) {
     let any = |_: Verb| true;
     let nodes = [
-        (Complaint::AcceptedAfterEnforced, Ends::of(history, any, enforced)),
-        (Complaint::AcceptedBeyondF, Ends::of(history, any, later_by(promises.w()))),
+        (
+            Complaint::AcceptedAfterEnforced,
+            Ends::of(history, any, enforced),
+        ),
+        (
+            Complaint::AcceptedBeyondF,
+            Ends::of(history, any, later_by(promises.w())),
+        ),
     ];
     let v = promises.v.mul_f64(promises.kappa);
     let verifiers = [
-        (Complaint::AcceptedAfterEnforced, Ends::of(history, any, in_verifiers)),
-        (Complaint::AcceptedBeyondV, Ends::of(history, any, later_by(v))),
+        (
+            Complaint::AcceptedAfterEnforced,
+            Ends::of(history, any, in_verifiers),
+        ),
+        (
+            Complaint::AcceptedBeyondV,
+            Ends::of(history, any, later_by(v)),
+        ),
     ];
     // The same structure by revision: a moment there is a revision here.
     let by_state = by_revision(history);
@@ -154,7 +168,9 @@ fn by_revision(history: &History) -> Ends {
             of_subject.push((Moment(revision), revision));
         }
     }
-    let horizons = known.into_iter().map(|(subject, known)| (subject, Horizon::of(known)));
+    let horizons = known
+        .into_iter()
+        .map(|(subject, known)| (subject, Horizon::of(known)));
     Ends(horizons.collect())
 }
 
@@ -186,7 +202,9 @@ impl Resumes {
         if self.perhaps_from.is_some_and(|from| from < by) {
             return true;
         }
-        let later = self.known.partition_point(|(revision, _)| *revision <= suspended_at);
+        let later = self
+            .known
+            .partition_point(|(revision, _)| *revision <= suspended_at);
         self.known.get(later).is_some_and(|(_, begun)| *begun < by)
     }
 }
@@ -248,7 +266,10 @@ fn minted(history: &History, promises: &Promises, verdict: &mut Verdict) {
         ];
         for (complaint, ends) in &laws {
             for subject in &subjects {
-                let ended = ends.0.get(subject).and_then(|ends| ends.at(operation.begun));
+                let ended = ends
+                    .0
+                    .get(subject)
+                    .and_then(|ends| ends.at(operation.begun));
                 let Some(revision) = ended else { continue };
                 let resumed = resumes.get(subject);
                 if !resumed.is_some_and(|resumes| resumes.may_mint(revision, by)) {

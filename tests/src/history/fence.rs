@@ -50,7 +50,10 @@ struct Commits(Vec<(u64, Moment)>);
 
 impl Commits {
     fn of(history: &History) -> Self {
-        let acknowledged = history.operations.iter().filter_map(Operation::acknowledged);
+        let acknowledged = history
+            .operations
+            .iter()
+            .filter_map(Operation::acknowledged);
         Self::earliest(acknowledged.collect())
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Complaint, Deed, History, Moment, Operation, Place, Promises, Verdict, horizon::Horizon};
+use super::{
+    Complaint, Deed, History, Moment, Operation, Place, Promises, Verdict, horizon::Horizon,
+};
 
 /// Ages are told in whole milliseconds.
 const ROUNDED: Duration = Duration::from_millis(1);
@@ -16,7 +18,10 @@ pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdic
 /// Revision `r` and age `a`, said in answer to what began at `t`: all that was
 /// acknowledged before `t - a·κ` is at or below `r`.
 fn ages(history: &History, promises: &Promises, verdict: &mut Verdict) {
-    let acknowledged = history.operations.iter().filter_map(Operation::acknowledged);
+    let acknowledged = history
+        .operations
+        .iter()
+        .filter_map(Operation::acknowledged);
     let known = acknowledged.map(|(revision, ended)| (ended, revision));
     let known = Horizon::of(known.collect());
     for operation in &history.operations {
@@ -44,7 +49,10 @@ fn ages(history: &History, promises: &Promises, verdict: &mut Verdict) {
         if served && age > bound + ROUNDED {
             verdict.complain(
                 Complaint::ServedStale,
-                format!("{:?} answered, {age:?} old, more than {bound:?}", operation.place),
+                format!(
+                    "{:?} answered, {age:?} old, more than {bound:?}",
+                    operation.place
+                ),
             );
         }
     }

@@ -30,7 +30,8 @@ fn terms_go_forward(history: &History, verdict: &mut Verdict) {
     }
     for (node, mut reports) in by_node {
         // What was asked after the other's answer was there is later.
-        let mut answered: Vec<(Moment, u64)> = reports.iter().map(|it| (it.seen, it.term)).collect();
+        let mut answered: Vec<(Moment, u64)> =
+            reports.iter().map(|it| (it.seen, it.term)).collect();
         answered.sort_unstable();
         reports.sort_unstable_by_key(|report| report.asked);
         let (mut before, mut greatest) = (0, 0);
@@ -42,7 +43,10 @@ fn terms_go_forward(history: &History, verdict: &mut Verdict) {
             if report.term < greatest {
                 verdict.complain(
                     Complaint::TermWentBack,
-                    format!("node {node} was in term {greatest}, and then in {}", report.term),
+                    format!(
+                        "node {node} was in term {greatest}, and then in {}",
+                        report.term
+                    ),
                 );
             }
         }

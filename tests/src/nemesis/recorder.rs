@@ -181,7 +181,10 @@ fn enforcement(committed: &v1::Committed) -> Outcome {
     let state = committed.enforcement.as_ref().map(v1::Enforcement::state);
     match state {
         Some(v1::EnforcementState::Enforced) => {
-            let verifiers = committed.enforcement.as_ref().is_some_and(|it| it.verifiers);
+            let verifiers = committed
+                .enforcement
+                .as_ref()
+                .is_some_and(|it| it.verifiers);
             if verifiers {
                 Outcome::EnforcedInVerifiers(revision)
             } else {

@@ -7,13 +7,9 @@ use futures::future::join_all;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::task::block_in_place;
-use v1::{
-    cluster_service_client::ClusterServiceClient, key_service_client::KeyServiceClient,
-};
+use v1::{cluster_service_client::ClusterServiceClient, key_service_client::KeyServiceClient};
 
-use super::{
-    fault::{Fault, Step},
-};
+use super::fault::{Fault, Step};
 use crate::{
     agent::{Agent, OWNER, register},
     call,
@@ -86,12 +82,7 @@ impl Rig {
     }
 
     /// Has something go wrong for `hold`, and says what it was.
-    pub async fn inflict(
-        &mut self,
-        fault: Fault,
-        hold: Duration,
-        seed: u64,
-    ) -> String {
+    pub async fn inflict(&mut self, fault: Fault, hold: Duration, seed: u64) -> String {
         let mut dice = Dice::of(seed ^ ((fault as u64) << 32));
         let all: Vec<usize> = (0..self.cluster.nodes.len()).collect();
         let leader = self.cluster.leader(&all).await;
@@ -232,7 +223,12 @@ impl Rig {
     async fn restart_each(&mut self) -> String {
         for position in 0..self.cluster.nodes.len() {
             let code = block_in_place(|| self.cluster.nodes[position].stop());
-            assert_eq!(code, Some(0), "{} drains", self.cluster.nodes[position].name);
+            assert_eq!(
+                code,
+                Some(0),
+                "{} drains",
+                self.cluster.nodes[position].name
+            );
             self.cluster.start(position);
             self.cluster.serving(position).await;
         }

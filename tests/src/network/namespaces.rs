@@ -64,7 +64,10 @@ impl Namespaces {
         let switch = self.namespace(SWITCH);
         let at_switch = ["type", "veth", "peer", "name", &plug, "netns", &switch];
         let switch_address = format!("{}/32", self.address(SWITCH));
-        let (own, gateway) = (self.address(number).to_string(), self.address(SWITCH).to_string());
+        let (own, gateway) = (
+            self.address(number).to_string(),
+            self.address(SWITCH).to_string(),
+        );
         let network = format!("198.18.{}.0/24", self.subnet);
         if number == HARNESS {
             must("ip", &[&["link", "add", &line], &at_switch[..]].concat());
@@ -80,8 +83,14 @@ impl Namespaces {
         self.within_switch(&["ip", "addr", "add", &switch_address, "dev", &plug]);
         self.within_switch(&["ip", "link", "set", &plug, "up"]);
         self.within_switch(&["ip", "route", "add", &own, "dev", &plug]);
-        self.ip(number, &["route", "add", &gateway, "dev", &line, "src", &own]);
-        self.ip(number, &["route", "add", &network, "via", &gateway, "src", &own]);
+        self.ip(
+            number,
+            &["route", "add", &gateway, "dev", &line, "src", &own],
+        );
+        self.ip(
+            number,
+            &["route", "add", &network, "via", &gateway, "src", &own],
+        );
     }
 
     /// Where whoever has this number is.
@@ -118,7 +127,9 @@ impl Namespaces {
         match kilobits {
             Some(rate) => {
                 let rate = format!("{rate}kbit");
-                let bucket = ["root", "tbf", "rate", &rate, "burst", "16kb", "latency", "400ms"];
+                let bucket = [
+                    "root", "tbf", "rate", &rate, "burst", "16kb", "latency", "400ms",
+                ];
                 self.within_switch(&[&line[..], &["replace", "dev", &plug], &bucket].concat());
             }
             None => {
@@ -137,7 +148,10 @@ impl Namespaces {
         if number == HARNESS {
             must("ip", arguments);
         } else {
-            must("ip", &[&["-n", &self.namespace(number)], arguments].concat());
+            must(
+                "ip",
+                &[&["-n", &self.namespace(number)], arguments].concat(),
+            );
         }
     }
 
@@ -181,5 +195,9 @@ fn run(program: &str, arguments: &[&str]) -> bool {
 fn must(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
+    assert!(
+        output.status.success(),
+        "{program} {}: {said}",
+        arguments.join(" ")
+    );
 }

@@ -129,7 +129,9 @@ fn inode(local: SocketAddr) -> Option<u64> {
     let address = u32::from_ne_bytes(local.ip().octets());
     let wanted = format!("{address:08X}:{:04X}", local.port());
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let mut rows = table
+        .lines()
+        .map(|row| row.split_whitespace().collect::<Vec<_>>());
     let row = rows.find(|row| row.get(1) == Some(&wanted.as_str()))?;
     row.get(9)?.parse().ok()
 }

@@ -263,12 +263,12 @@ impl Disk {
     /// What has that name now.
     fn find(&self, path: &Path) -> Option<Id> {
         let below = path.strip_prefix(&self.path).ok()?;
-        below.iter().try_fold(self.root, |id, name: &OsStr| {
-            match &self.nodes[id] {
+        below
+            .iter()
+            .try_fold(self.root, |id, name: &OsStr| match &self.nodes[id] {
                 Node::Directory { now, .. } => now.get(name).copied(),
                 Node::File(_) => None,
-            }
-        })
+            })
     }
 
     fn begin_sync(&mut self, ino: u64, number: u64) {

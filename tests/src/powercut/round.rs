@@ -289,14 +289,16 @@ impl Rig {
     }
 
     fn count(&self, before: usize, lost: &Lost, disks: usize) -> Counts {
-        let acknowledged = self.history.operations[before..].iter().filter(|operation| {
-            matches!(
-                &operation.deed,
-                Deed::Registered { outcome, .. }
-                    | Deed::Ended { outcome, .. }
-                    | Deed::Resumed { outcome, .. } if outcome.revision().is_some()
-            )
-        });
+        let acknowledged = self.history.operations[before..]
+            .iter()
+            .filter(|operation| {
+                matches!(
+                    &operation.deed,
+                    Deed::Registered { outcome, .. }
+                        | Deed::Ended { outcome, .. }
+                        | Deed::Resumed { outcome, .. } if outcome.revision().is_some()
+                )
+            });
         Counts {
             rounds: 1,
             disks: disks as u64,
@@ -336,7 +338,10 @@ impl Rig {
             return (0, 0);
         };
         if report["intact"] != true {
-            complain(format!("{}: its records are not intact: {report}", node.name));
+            complain(format!(
+                "{}: its records are not intact: {report}",
+                node.name
+            ));
         }
         let output = run(
             &directory,

@@ -41,7 +41,10 @@ pub async fn measure(scene: &mut Scene, count: usize) -> Failovers {
         let leader = scene.cluster.leader(&positions).await;
         let over = AtomicBool::new(false);
         let (minted, lost) = (AtomicU64::new(0), AtomicU64::new(0));
-        let client = scene.agent.at(&scene.cluster, &[leader, (leader + 1) % NODES, (leader + 2) % NODES]);
+        let client = scene.agent.at(
+            &scene.cluster,
+            &[leader, (leader + 1) % NODES, (leader + 2) % NODES],
+        );
         let minting = async {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / MINTS);
             let mut under_way = tokio::task::JoinSet::new();

@@ -16,7 +16,10 @@ pub fn draw(report: &Report, path: &Path) {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE).unwrap();
     let mut chart = ChartBuilder::on(&root)
-        .caption("From a revocation to the last acceptance", ("sans-serif", 20))
+        .caption(
+            "From a revocation to the last acceptance",
+            ("sans-serif", 20),
+        )
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(52)
@@ -39,7 +42,10 @@ pub fn draw(report: &Report, path: &Path) {
         let all = seen.last_acceptance.all();
         let steps = all.iter().enumerate().flat_map(|(number, span)| {
             let at = (span.as_secs_f64() * 1_000.0).clamp(LEAST, MOST);
-            [(at, share(number, all.len())), (at, share(number + 1, all.len()))]
+            [
+                (at, share(number, all.len())),
+                (at, share(number + 1, all.len())),
+            ]
         });
         let line = colour.stroke_width(2);
         chart
@@ -50,7 +56,10 @@ pub fn draw(report: &Report, path: &Path) {
     }
     let bound = report.bound_ms();
     chart
-        .draw_series(LineSeries::new([(bound, 0.0), (bound, 100.0)], BLACK.stroke_width(1)))
+        .draw_series(LineSeries::new(
+            [(bound, 0.0), (bound, 100.0)],
+            BLACK.stroke_width(1),
+        ))
         .unwrap()
         .label(format!("F·κ, {bound:.0} ms after the commit"))
         .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BLACK.stroke_width(1)));

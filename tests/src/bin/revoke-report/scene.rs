@@ -192,9 +192,10 @@ async fn watch(board: Arc<Board>, session: Session) {
                     async move { TokenServiceClient::new(channel).verify(request).await }
                 })
                 .await;
-            let accepts = tried.answer.as_ref().is_ok_and(|answer| {
-                answer.verdict() == v1::verify_response::Verdict::Valid
-            });
+            let accepts = tried
+                .answer
+                .as_ref()
+                .is_ok_and(|answer| answer.verdict() == v1::verify_response::Verdict::Valid);
             if accepts {
                 board.note(watched.number, session.place, tried.asked);
             }
@@ -213,7 +214,11 @@ async fn verify(board: Arc<Board>, verifier: Verifier, place: Place) {
                 certificate: Some(CertificateThumbprint::from_bytes(certificate)),
             };
             let asked = Moment::now();
-            if verifier.verify(&watched.token, &expected, &proof).await.is_ok() {
+            if verifier
+                .verify(&watched.token, &expected, &proof)
+                .await
+                .is_ok()
+            {
                 board.note(watched.number, place, asked);
             }
         }

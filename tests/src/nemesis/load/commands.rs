@@ -44,7 +44,10 @@ impl Load {
                 })
                 .await;
             if let Ok(Some(committed)) = tried.answer.as_ref().map(|it| it.committed.as_ref()) {
-                self.newest.lock().unwrap().clone_from(&committed.consistency_token);
+                self.newest
+                    .lock()
+                    .unwrap()
+                    .clone_from(&committed.consistency_token);
             }
             let outcome = outcome(&tried.answer, |answer| answer.committed.clone());
             let deed = Deed::Registered {
@@ -72,7 +75,8 @@ impl Load {
                 }
                 1 => {
                     self.end(held);
-                    self.revoke_held(&session, Subject::Owner(FICKLE_OWNER.to_owned())).await;
+                    self.revoke_held(&session, Subject::Owner(FICKLE_OWNER.to_owned()))
+                        .await;
                 }
                 _ => self.revoke(&session, held).await,
             }
@@ -110,7 +114,11 @@ impl Load {
         let tried = session
             .call(|channel| {
                 let request = request.clone();
-                async move { RevocationServiceClient::new(channel).revoke_held(request).await }
+                async move {
+                    RevocationServiceClient::new(channel)
+                        .revoke_held(request)
+                        .await
+                }
             })
             .await;
         let outcome = outcome(&tried.answer, |answer| answer.committed.clone());

@@ -212,13 +212,16 @@ impl Load {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pace
     }
-
 }
 
 async fn enrol(operator: &Client, path: &str, owner: &'static str) -> Arc<Caller> {
     let agent = Agent::unregistered(path, owner);
     register(operator, agent.spec()).await.unwrap();
-    let certificate = agent.identity().certificate_thumbprint().as_bytes().to_vec();
+    let certificate = agent
+        .identity()
+        .certificate_thumbprint()
+        .as_bytes()
+        .to_vec();
     Arc::new(Caller {
         agent,
         owner,
