@@ -31,7 +31,7 @@ impl Load {
     }
 
     /// One of the last that were ended, or any other.
-    fn choose(&self, dice: &mut Dice) -> Option<Held> {
+    pub(super) fn choose(&self, dice: &mut Dice) -> Option<Held> {
         let pools = [&self.ended, &self.living];
         let pool = pools[usize::from(dice.chance(40))].lock().unwrap();
         let last = pool.len().checked_sub(1)?;
