@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo three-nodes test test-fast soak check deny fix interop loom
+.PHONY: help setup build demo three-nodes test test-fast soak nemesis powercut revoke-report check deny fix interop loom
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 # One C++ compiler process takes up to 1.2 GiB: cores, or memory, whichever ends first.
@@ -41,6 +41,20 @@ test-fast: setup ## The rooms' own tests and the arrows (2 minutes)
 soak: setup ## Three nodes for an hour under everything at once, then under abuse (CONTRIBUTING.md)
 	@$(CARGO) build --workspace --bin chancery --bin soak
 	@CHANCERY_SOAK_OUT="$${CHANCERY_SOAK_OUT:-$$CARGO_TARGET_DIR/soak}" "$$CARGO_TARGET_DIR/debug/soak"
+
+nemesis: setup ## ROUNDS=100 rounds of faults on real processes, judged; FROM= goes on (CONTRIBUTING.md)
+	@$(CARGO) build --workspace --bin chancery --bin nemesis
+	@CHANCERY_NEMESIS_OUT="$${CHANCERY_NEMESIS_OUT:-$$CARGO_TARGET_DIR/nemesis}" \
+		ROUNDS="$(or $(ROUNDS),100)" FROM="$(or $(FROM),0)" "$$CARGO_TARGET_DIR/debug/nemesis"
+
+powercut: setup ## ROUNDS=100 cuts of the power of real processes; FROM= goes on
+	@$(CARGO) build --workspace --bin chancery --bin powercut
+	@CHANCERY_POWERCUT_OUT="$${CHANCERY_POWERCUT_OUT:-$$CARGO_TARGET_DIR/powercut}" \
+		ROUNDS="$(or $(ROUNDS),100)" FROM="$(or $(FROM),0)" "$$CARGO_TARGET_DIR/debug/powercut"
+
+revoke-report: setup ## Measure and plot how long a revoked token is still accepted: docs/revocation-report.md
+	@$(CARGO) build --workspace --bin chancery --bin revoke-report
+	@"$$CARGO_TARGET_DIR/debug/revoke-report" --docs docs
 
 interop: ## Install grpcurl and grpcio beside the build, for the tests
 	@tests/interop/tools.sh "$$CARGO_TARGET_DIR/interop"

@@ -1,17 +1,12 @@
 //! A cluster of real processes, made as an operator makes one.
 
-use std::{
-    net::Ipv4Addr,
-    path::PathBuf,
-    sync::atomic::{AtomicU8, Ordering},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use chancery_client::{Client, Config, Error, Idempotence, Identity, RetryPolicy, v1};
 use tempfile::TempDir;
 use v1::cluster_service_client::ClusterServiceClient;
 
-use crate::{chancery::succeed, node::Node, until::until};
+use crate::{chancery::succeed, network::Network, node::Node, until::until};
 
 /// The trust domain of every test.
 pub const TRUST_DOMAIN: &str = "test.example";
@@ -21,33 +16,40 @@ pub const ISSUER: &str = "https://chancery.test.example";
 /// Set, it keeps each cluster's files and logs for who looks into a failure.
 const KEEP: &str = "CHANCERY_KEEP_TEST_CLUSTERS";
 
-/// Clusters of this process, for their addresses.
-static CLUSTERS: AtomicU8 = AtomicU8::new(1);
-
 /// Nodes, and the operator's files.
 pub struct Cluster {
     /// The nodes in the order of their numbers, from 1.
     pub nodes: Vec<Node>,
     home: TempDir,
-    network: [u8; 2],
+    network: Network,
 }
 
 impl Cluster {
     /// One node, born and serving. `settings` are further flags of `init`.
     pub async fn found(settings: &[&str]) -> Self {
+        Self::found_on(Network::loopback(), settings, |_| {}).await
+    }
+
+    /// The same, on a network of its own. `prepare` sees the first node before
+    /// anything of it is started.
+    pub async fn found_on(
+        mut network: Network,
+        settings: &[&str],
+        prepare: impl FnOnce(&mut Node),
+    ) -> Self {
         let home = tempfile::Builder::new()
             .prefix("chancery-")
             .disable_cleanup(std::env::var_os(KEEP).is_some())
             .tempdir()
             .unwrap();
-        let process = u8::try_from(std::process::id() % 250).unwrap() + 2;
-        let network = [process, CLUSTERS.fetch_add(1, Ordering::Relaxed)];
+        let (address, place) = network.connect(1).await;
         let mut cluster = Self {
             nodes: Vec::new(),
             home,
             network,
         };
-        let mut first = Node::request(&cluster.path(), "n1", cluster.address(1));
+        let mut first = Node::request_at(&cluster.path(), "n1", address, place);
+        prepare(&mut first);
         let request = first.request_file();
         let san = first.address.to_string();
         let mut init = vec![
@@ -72,8 +74,8 @@ impl Cluster {
         init.extend(settings);
         succeed(&cluster.path(), &init);
         first.join("n1.admission");
-        first.start();
         cluster.nodes.push(first);
+        cluster.start(0);
         cluster.serving(0).await;
         cluster
     }
@@ -90,10 +92,33 @@ impl Cluster {
 
     /// Admits another node as a learner, and starts it. Gives its position.
     pub async fn join(&mut self) -> usize {
-        let position = self.admit();
-        self.nodes[position].start();
+        self.join_as(|_| {}).await
+    }
+
+    /// The same; `prepare` sees the node before anything of it is started.
+    pub async fn join_as(&mut self, prepare: impl FnOnce(&mut Node)) -> usize {
+        let position = self.request_on_network().await;
+        prepare(&mut self.nodes[position]);
+        self.admit_requested(position, &[]);
+        self.start(position);
         self.serving(position).await;
         position
+    }
+
+    /// Starts a node's process.
+    pub fn start(&mut self, position: usize) {
+        self.nodes[position].start();
+        if let (Network::Proxies(_, proxies), Some(pid)) =
+            (&self.network, self.nodes[position].pid())
+        {
+            proxies.runs_as(u8::try_from(position + 1).unwrap(), pid);
+        }
+    }
+
+    /// What the nodes reach each other over.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Admits another node as a learner. Gives its position.
@@ -104,6 +129,11 @@ impl Cluster {
     /// The same, with further flags of `node add`.
     pub fn admit_as(&mut self, flags: &[&str]) -> usize {
         let position = self.request();
+        self.admit_requested(position, flags);
+        position
+    }
+
+    fn admit_requested(&self, position: usize, flags: &[&str]) {
         let node = &self.nodes[position];
         let admission = format!("{}.admission", node.name);
         let (request, san) = (node.request_file(), node.address.to_string());
@@ -113,15 +143,30 @@ impl Cluster {
         add.extend(flags);
         succeed(&self.path(), &add);
         node.join(&admission);
-        position
     }
 
     /// Makes another node's keys and its request file. Gives its position.
+    ///
+    /// # Panics
+    /// On a network that is not the loopback: [`Self::join_as`].
     pub fn request(&mut self) -> usize {
         let number = self.nodes.len() + 1;
         let name = format!("n{number}");
-        let address = self.address(u8::try_from(number).unwrap());
+        let Network::Loopback([process, cluster]) = self.network else {
+            panic!("{name} needs a line");
+        };
+        let address = Ipv4Addr::new(127, process, cluster, u8::try_from(number).unwrap());
         let node = Node::request(&self.path(), &name, address);
+        self.nodes.push(node);
+        number - 1
+    }
+
+    /// The same on any network.
+    async fn request_on_network(&mut self) -> usize {
+        let number = self.nodes.len() + 1;
+        let name = format!("n{number}");
+        let (address, place) = self.network.connect(u8::try_from(number).unwrap()).await;
+        let node = Node::request_at(&self.path(), &name, address, place);
         self.nodes.push(node);
         number - 1
     }
@@ -239,11 +284,6 @@ impl Cluster {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.home.path().to_owned()
-    }
-
-    fn address(&self, number: u8) -> Ipv4Addr {
-        let [process, cluster] = self.network;
-        Ipv4Addr::new(127, process, cluster, number)
     }
 }
 

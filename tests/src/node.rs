@@ -2,6 +2,8 @@
 //! the test's own process, with signing keys that the test chose.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs::File,
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -18,8 +20,10 @@ use crate::{
 /// Every node of every test has an address of its own, so that fixed ports never
 /// collide.
 const API_PORT: u16 = 7411;
-const PEER_PORT: u16 = 7412;
+pub(crate) const PEER_PORT: u16 = 7412;
 const ADMIN_PORT: u16 = 7413;
+/// Where a proxy stands before it.
+pub(crate) const PROXY_PORT: u16 = 7422;
 
 /// How a node runs.
 #[derive(Debug)]
@@ -36,21 +40,40 @@ pub struct Node {
     /// Where it lives.
     pub address: Ipv4Addr,
     home: PathBuf,
+    place: Place,
     running: Option<Running>,
+}
+
+/// Where the processes of a node run.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// What stands before the command that starts one.
+    pub enter: Vec<String>,
+    /// What stands in its environment beside what is in the test's.
+    pub environment: BTreeMap<&'static str, OsString>,
+    /// Its peers find it at a port of the same address that is not its own.
+    pub behind_proxy: bool,
 }
 
 impl Node {
     /// Makes the node's keys and its request file, as its administrator does.
     #[must_use]
     pub fn request(home: &Path, name: &str, address: Ipv4Addr) -> Self {
+        Self::request_at(home, name, address, Place::default())
+    }
+
+    /// The same, for a node that runs elsewhere.
+    #[must_use]
+    pub fn request_at(home: &Path, name: &str, address: Ipv4Addr, place: Place) -> Self {
         let node = Self {
             name: name.to_owned(),
             address,
             home: home.to_owned(),
+            place,
             running: None,
         };
-        let (api, peer) = (node.api(), node.peer());
-        let admin = format!("{address}:{ADMIN_PORT}");
+        let (api, peer, peer_listen) = (node.api(), node.peer(), node.peer_listen());
+        let admin = node.admin();
         succeed(
             home,
             &[
@@ -67,7 +90,7 @@ impl Node {
                 "--api-listen",
                 &api,
                 "--peer-listen",
-                &peer,
+                &peer_listen,
                 "--admin-listen",
                 &admin,
             ],
@@ -89,13 +112,33 @@ impl Node {
     /// Where peers reach it.
     #[must_use]
     pub fn peer(&self) -> String {
+        let port = if self.place.behind_proxy {
+            PROXY_PORT
+        } else {
+            PEER_PORT
+        };
+        format!("{}:{port}", self.address)
+    }
+
+    /// Where it listens for them.
+    #[must_use]
+    pub fn peer_listen(&self) -> String {
         format!("{}:{PEER_PORT}", self.address)
     }
 
-    /// Where it tells of its health.
+    /// Where it tells of its health: to whoever is on its machine.
     #[must_use]
     pub fn admin(&self) -> String {
-        format!("{}:{ADMIN_PORT}", self.address)
+        if self.address.is_loopback() {
+            format!("{}:{ADMIN_PORT}", self.address)
+        } else {
+            format!("127.0.0.1:{ADMIN_PORT}")
+        }
+    }
+
+    /// Where its next processes run.
+    pub const fn place(&mut self) -> &mut Place {
+        &mut self.place
     }
 
     /// Its directory: keys, admission, configuration, data.
@@ -141,7 +184,16 @@ impl Node {
             .append(true)
             .open(self.log())
             .unwrap();
-        let child = Command::new(binary())
+        let mut command = match self.place.enter.split_first() {
+            None => Command::new(binary()),
+            Some((enter, arguments)) => {
+                let mut command = Command::new(enter);
+                command.args(arguments).arg(binary());
+                command
+            }
+        };
+        let child = command
+            .envs(&self.place.environment)
             .arg("serve")
             .arg("--config")
             .arg(self.configuration())
