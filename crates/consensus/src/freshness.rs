@@ -22,6 +22,8 @@ use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
 use openraft::{LinearizerOption, errors::RaftError};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -174,6 +176,10 @@ impl Prover {
             let answer = self.ask().await?;
             let revision = Revision(answer.read_index.index);
             self.heard.fetch_max(revision.0, Ordering::Relaxed);
+            #[cfg(simulation)]
+            if is_made(Mutation::NotApplied) {
+                return Ok(answer.freshness_ms);
+            }
             if !self.published.reach(revision, PROOF_LIMIT).await {
                 return Err(not_now("this node has not applied the read index"));
             }
@@ -188,6 +194,12 @@ impl Prover {
         // The leader's F, or that of the state just reached, whichever is shorter.
         let own_ms = self.freshness_ms().unwrap_or(freshness_ms);
         let bound = Duration::from_millis(freshness_ms.min(own_ms));
+        #[cfg(simulation)]
+        let asked_at = if is_made(Mutation::ProofFromAnswer) {
+            self.clocks.boot()
+        } else {
+            asked_at
+        };
         self.published.view.prove_fresh(asked_at, bound);
         self.proved.send_if_modified(|latest| {
             let later = latest.is_none_or(|latest| latest < asked_at);
@@ -280,6 +292,15 @@ impl Prover {
             .freshness_ms()
             .ok_or_else(|| not_now("the cluster has not been born"))?;
         self.may_be_fresh(from)?;
+        #[cfg(simulation)]
+        if is_made(Mutation::NoQuorum) {
+            let read_index = self.published.position.read().last;
+            return Ok(ReadIndex {
+                read_index: read_index.ok_or_else(|| not_now("nothing was applied"))?,
+                freshness_ms,
+                compare_at: self.comparison.asked(),
+            });
+        }
         let option =
             LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
         match self.raft.get_read_linearizer(option).await {
@@ -301,6 +322,8 @@ impl Prover {
     fn may_be_fresh(&self, node: NodeNumber) -> Result<(), ProofRefused> {
         let refused = |why: &str| Err(ProofRefused::NotThisNode(format!("node {node} {why}")));
         match self.published.state.read().node(node) {
+            #[cfg(simulation)]
+            Some(_) if is_made(Mutation::RetiringServes) => Ok(()),
             None => refused("is not admitted"),
             Some(record) if record.retiring || record.removed_at.is_some() => {
                 refused("is being removed")

@@ -11,14 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use rocksdb::WriteBatch;
 
 use super::{
     APPLIED, Applied, Checkpoint, FinishedState, StagedState, checkpoint::Images, installed,
 };
 use crate::{
     DataDirectory, Error, Footprint, Result, Rows,
-    database::{Database, Durability, Pair},
+    database::{Database, Durability, Pair, WriteBatch},
     row,
     row::{Row, RowWrite},
 };
