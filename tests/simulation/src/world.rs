@@ -34,6 +34,13 @@ const LOOK_US: u64 = 20_000;
 /// The machine that clients are at.
 const CLIENTS: u64 = 0;
 
+/// What has panicked: a task of a node that does ends silently.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn notice_panics() {
+    std::panic::set_hook(Box::new(|panic| PANICS.lock().push(panic.to_string())));
+}
+
 /// What came of a seed.
 pub struct Report {
     pub simulated_us: u64,
@@ -61,6 +68,7 @@ pub struct World {
 
 impl World {
     pub fn new(plan: Plan, shown: bool) -> Self {
+        notice_panics();
         entropy::seed(plan.seed);
         simulated::format(plan.seed);
         let mut random = fastrand::Rng::with_seed(plan.seed ^ 0x5eed);
@@ -196,6 +204,9 @@ impl World {
     fn look(&mut self) {
         for broken in simulated::broken_promises() {
             self.oracle.lock().violated(broken);
+        }
+        for panic in PANICS.lock().drain(..) {
+            self.oracle.lock().violated(panic);
         }
         let leaders_too = self.now_us >= self.looked_us + LOOK_US;
         if leaders_too {

@@ -64,7 +64,9 @@ async fn write(desk: Weak<Desk>, disk: Arc<Mutex<Disk>>, path: PathBuf) {
             };
             // On the disk, and nobody knows.
             tokio::time::sleep(simulated::moment(&root) / 4).await;
-            simulated::promise(&root.join(super::DIRECTORY));
+            if !drained.waiting.is_empty() {
+                simulated::promise(&root.join(super::DIRECTORY));
+            }
             desk.tell(drained, &outcome);
             continue;
         }
