@@ -173,12 +173,12 @@ impl World {
     }
 }
 
-/// The consistency token of a change that is durable, and not said to be more.
+/// The consistency token of a change that is in force on every node.
 fn committed(committed: Option<v1::Committed>) -> String {
     let committed = committed.unwrap();
     assert_eq!(
         committed.enforcement.unwrap().state(),
-        v1::EnforcementState::Committed
+        v1::EnforcementState::Enforced
     );
     committed.consistency_token
 }

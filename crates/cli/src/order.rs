@@ -1,10 +1,10 @@
 //! What every command that changes something carries: why, and the id that makes
 //! a repetition harmless.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::OnceLock, time::Duration};
 
 use chancery_client::{Attempt, Client, Error, Idempotence, draw_request_id, v1};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tonic::{Response, Status};
 
@@ -28,6 +28,8 @@ pub struct OrderArgs {
     /// Repeat the command with this id, which is then carried out at most once
     #[arg(long, value_name = "ID")]
     request_id: Option<RequestId>,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 /// The options of commands that end what somebody holds.
@@ -40,6 +42,42 @@ pub struct GraveOrderArgs {
     /// Repeat the command with this id, which is then carried out at most once
     #[arg(long, value_name = "ID")]
     request_id: Option<RequestId>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// How far the change is waited for.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "How far to wait")]
+pub struct WaitArgs {
+    /// Until it is `committed`; in force on all `nodes` (what ends something, unless told);
+    /// or in force in all subscribed `verifiers` too
+    #[arg(long, value_name = "HOW_FAR", value_enum)]
+    wait: Option<HowFar>,
+    /// Answer after this at the latest, and say how far it has come by then
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=60))]
+    wait_at_most: u16,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HowFar {
+    /// Durable; some node may go without it for a moment more
+    Committed,
+    /// No node goes without it
+    Nodes,
+    /// No subscribed verifier does either
+    Verifiers,
+}
+
+impl HowFar {
+    pub const fn wire(self) -> v1::Wait {
+        match self {
+            Self::Committed => v1::Wait::Committed,
+            Self::Nodes => v1::Wait::Nodes,
+            Self::Verifiers => v1::Wait::Verifiers,
+        }
+    }
 }
 
 /// A command about to be sent.
@@ -48,22 +86,26 @@ pub struct Order {
     meta: v1::CommandMeta,
     id: RequestId,
     idempotence: Idempotence,
+    within: Duration,
+    /// Where it was sent.
+    client: OnceLock<Client>,
 }
 
 impl OrderArgs {
     pub fn order(&self) -> Result<Order, Failure> {
-        Order::new(&self.reason, self.request_id.as_ref())
+        Order::new(&self.reason, self.request_id.as_ref(), self.wait)
     }
 }
 
 impl GraveOrderArgs {
     pub fn order(&self) -> Result<Order, Failure> {
-        Order::new(&self.reason, self.request_id.as_ref())
+        Order::new(&self.reason, self.request_id.as_ref(), self.wait)
     }
 }
 
 impl Order {
-    fn new(reason: &str, repeated: Option<&RequestId>) -> Result<Self, Failure> {
+    fn new(reason: &str, repeated: Option<&RequestId>, waits: WaitArgs) -> Result<Self, Failure> {
+        let within = Duration::from_secs(waits.wait_at_most.into());
         // Under an id that was given, a copy may still be on its way.
         let (id, idempotence) = match repeated {
             Some(id) => (id.clone(), Idempotence::Repeated),
@@ -72,12 +114,18 @@ impl Order {
         let meta = v1::CommandMeta {
             request_id: Some(id.0.clone()),
             reason: reason.to_owned(),
-            ..v1::CommandMeta::default()
+            wait: waits
+                .wait
+                .map_or(v1::Wait::Unspecified, HowFar::wire)
+                .into(),
+            wait_at_most: within.try_into().ok(),
         };
         Ok(Self {
             meta,
             id,
             idempotence,
+            within,
+            client: OnceLock::new(),
         })
     }
 
@@ -97,10 +145,41 @@ impl Order {
         F: Fn(Attempt) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let client = self.client.get_or_init(|| client.clone());
         client
             .call(self.idempotence, attempt)
             .await
             .map_err(|error| self.failure(error))
+    }
+
+    /// Goes on waiting where the answer of one try ended, until it has come as far as was
+    /// asked or there is no more time.
+    pub async fn committed(
+        &self,
+        committed: Option<v1::Committed>,
+    ) -> Result<CommittedView, Failure> {
+        let mut committed = committed.ok_or_else(|| Failure::unexpected("commitment"))?;
+        let told = committed.enforcement.clone().unwrap_or_default();
+        let wait = match self.meta.wait() {
+            // What was not asked for, and has begun, is what the cluster waits for.
+            v1::Wait::Unspecified if !told.waiting_for.is_empty() => v1::Wait::Nodes,
+            wait => wait,
+        };
+        let is_settled = match wait {
+            v1::Wait::Unspecified | v1::Wait::Committed => true,
+            v1::Wait::Nodes => told.state() == v1::EnforcementState::Enforced,
+            v1::Wait::Verifiers => told.verifiers,
+        };
+        if let (false, Some(client)) = (is_settled, self.client.get()) {
+            let token = &committed.consistency_token;
+            match client.await_enforced(token, wait, self.within).await {
+                Ok(told) => committed.enforcement = Some(told),
+                // It is committed, whatever could not be learned since.
+                Err(Error::Unavailable { .. } | Error::Unknown { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        CommittedView::of(Some(committed))
     }
 
     /// What to do when it is not known what became of it.
@@ -153,8 +232,18 @@ impl FromStr for RequestId {
 /// What every committed command shows.
 #[derive(Debug, Serialize)]
 pub struct CommittedView {
-    /// `committed` or `enforced`.
+    /// `committed` or `enforced`, on the nodes.
     pub state: &'static str,
+    /// Nodes whose proofs ran out before they had it.
+    pub waited_out: Vec<u64>,
+    /// Nodes that may still go without it.
+    pub waiting_for: Vec<u64>,
+    /// For how long at most, milliseconds; absent when that is not known.
+    pub at_most_ms: Option<u64>,
+    /// Whether every subscribed verifier knows it, or refuses everything.
+    pub verifiers: bool,
+    /// For how long one may still go without it at most, milliseconds.
+    pub verifiers_at_most_ms: Option<u64>,
     /// Hand it back as `--min-revision`.
     pub consistency_token: String,
 }
@@ -168,19 +257,27 @@ pub const COMMITTED: [Column; 2] = [
 impl CommittedView {
     pub fn of(committed: Option<v1::Committed>) -> Result<Self, Failure> {
         let committed = committed.ok_or_else(|| Failure::unexpected("commitment"))?;
-        let state = committed
-            .enforcement
-            .map_or(0, |enforcement| enforcement.state);
-        let state = match v1::EnforcementState::try_from(state) {
-            Ok(v1::EnforcementState::Enforced) => "enforced",
-            Ok(v1::EnforcementState::Committed) => "committed",
-            _ => "unknown",
+        let told = committed.enforcement.unwrap_or_default();
+        let state = match told.state() {
+            v1::EnforcementState::Enforced => "enforced",
+            v1::EnforcementState::Committed => "committed",
+            v1::EnforcementState::Unknown => "unknown",
         };
         Ok(Self {
             state,
+            at_most_ms: milliseconds(told.at_most),
+            verifiers: told.verifiers,
+            verifiers_at_most_ms: milliseconds(told.verifiers_at_most),
+            waited_out: told.waited_out,
+            waiting_for: told.waiting_for,
             consistency_token: committed.consistency_token,
         })
     }
+}
+
+fn milliseconds(span: Option<impl TryInto<Duration>>) -> Option<u64> {
+    let span: Duration = span?.try_into().ok()?;
+    u64::try_from(span.as_millis()).ok()
 }
 
 #[cfg(test)]
@@ -188,16 +285,21 @@ impl CommittedView {
 mod tests {
     use super::*;
 
+    const WAITS: WaitArgs = WaitArgs {
+        wait: None,
+        wait_at_most: 8,
+    };
+
     #[test]
     fn an_unknown_outcome_tells_how_to_ask_again() {
-        let order = Order::new("test", None).unwrap();
+        let order = Order::new("test", None, WAITS).unwrap();
         let failure = order.failure(Error::Unknown {
             last: "n1: reset".to_owned(),
         });
         assert_eq!(failure.kind, Kind::Unknown);
         let id = failure.next.split("--request-id ").nth(1).unwrap();
         let id: RequestId = id.split('`').next().unwrap().parse().unwrap();
-        let again = Order::new("test", Some(&id)).unwrap();
+        let again = Order::new("test", Some(&id), WAITS).unwrap();
         assert_eq!(again.meta.request_id, order.meta.request_id);
     }
 

@@ -5,9 +5,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{
+    HeaderName, HeaderValue, Request, Response,
+    header::{Entry, InvalidHeaderValue},
+};
 use tonic::{body::Body, transport::Channel};
 use tower::Service;
 
@@ -17,22 +21,28 @@ use crate::seen::Seen;
 /// that an earlier copy of a command may still be on its way.
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
-/// The connection to a node for one try: what is sent over it says which try it is, and
-/// what the client has seen; what comes back is seen from then on. The generated clients
+/// Until when the answer is waited for, in the form of gRPC: a command that waits to be
+/// in force is answered before.
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// The connection to a node for one try: what is sent over it says which try it is, how
+/// long it is waited for, and what the client has seen; what comes back is seen from then on. The generated clients
 /// take it as they take a [`Channel`].
 #[derive(Debug, Clone)]
 pub struct Attempt<C = Channel> {
     channel: C,
     previous: u32,
+    limit: Duration,
     seen: Arc<Seen>,
 }
 
 impl<C> Attempt<C> {
-    /// The try after `previous` others.
-    pub(crate) const fn after(previous: u32, channel: C, seen: Arc<Seen>) -> Self {
+    /// The try after `previous` others, given up after `limit`.
+    pub(crate) const fn after(previous: u32, channel: C, limit: Duration, seen: Arc<Seen>) -> Self {
         Self {
             channel,
             previous,
+            limit,
             seen,
         }
     }
@@ -58,6 +68,9 @@ where
         if self.previous > 0 {
             head.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(self.previous));
         }
+        if let (Entry::Vacant(unsaid), Ok(limit)) = (head.entry(TIMEOUT), timeout(self.limit)) {
+            unsaid.insert(limit);
+        }
         self.seen.carry_in(head);
         let answering = self.channel.call(request);
         let seen = self.seen.clone();
@@ -67,6 +80,11 @@ where
             Ok(answer)
         })
     }
+}
+
+/// At most 8 digits (gRPC over HTTP2, `Timeout`): 27 hours.
+fn timeout(limit: Duration) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::from_str(&format!("{}m", limit.as_millis().min(99_999_999)))
 }
 
 #[cfg(test)]
@@ -85,7 +103,7 @@ mod tests {
             *answer.headers_mut() = request.headers().clone();
             Ok::<_, Infallible>(answer)
         });
-        let attempt = Attempt::after(previous, echo, seen.clone());
+        let attempt = Attempt::after(previous, echo, Duration::from_millis(1_500), seen.clone());
         attempt.oneshot(request).await.unwrap()
     }
 
@@ -98,6 +116,17 @@ mod tests {
             let said = said.map(|value| value.to_str().unwrap());
             assert_eq!(said, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_try_says_how_long_it_is_waited_for_unless_its_caller_said_so() {
+        let answer = echoed(0, &Arc::default(), Request::new(Body::empty())).await;
+        assert_eq!(answer.headers().get(TIMEOUT).unwrap(), "1500m");
+        let mut request = Request::new(Body::empty());
+        let own = HeaderValue::from_static("2S");
+        request.headers_mut().insert(TIMEOUT, own);
+        let answer = echoed(0, &Arc::default(), request).await;
+        assert_eq!(answer.headers().get(TIMEOUT).unwrap(), "2S");
     }
 
     #[tokio::test]

@@ -2,11 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use chancery_wire::v1;
+use chancery_wire::v1::{self, revocation_service_client::RevocationServiceClient};
 use tonic::{Response, Status, transport::Channel};
 
 use crate::{
     attempt::Attempt,
+    boot,
     call::{Idempotence, call},
     endpoints::{Endpoints, InvalidEndpoint, Node},
     error::Error,
@@ -153,8 +154,10 @@ impl Client {
         let attempt = |_, node: &Node, previous| {
             let (attempt, endpoints) = (&attempt, &self.endpoints);
             let channel = node.channel.clone();
+            let limit = self.retry.try_timeout.min(self.retry.deadline);
             async move {
-                let begin = || Attempt::after(previous, channel.clone(), endpoints.seen.clone());
+                let begin =
+                    || Attempt::after(previous, channel.clone(), limit, endpoints.seen.clone());
                 let carried = endpoints.seen.is_any();
                 match attempt(begin()).await {
                     // The caller asked for no state, and is not refused for one.
@@ -168,6 +171,51 @@ impl Client {
         call(&self.endpoints, self.retry, idempotence, attempt)
             .await
             .map(|(_, answer)| answer)
+    }
+
+    /// Waits until a change that was answered before is in force as far as `wait` says,
+    /// or `within` has passed, at whichever nodes answer; and gives how far it has come.
+    /// A command that was answered COMMITTED goes on so, as does one whose answer was
+    /// lost and that was then found.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; a cluster of which no node answered has said nothing.
+    pub async fn await_enforced(
+        &self,
+        consistency_token: &str,
+        wait: v1::Wait,
+        within: Duration,
+    ) -> Result<v1::Enforcement, Error> {
+        let began = boot::now();
+        loop {
+            let left = within.saturating_sub(boot::now().since(began).unwrap_or_default());
+            let wait_at_most = left.min(self.retry.try_timeout);
+            let request = v1::AwaitEnforcedRequest {
+                consistency_token: consistency_token.to_owned(),
+                wait: wait.into(),
+                wait_at_most: wait_at_most.try_into().ok(),
+            };
+            let asked = self.call(Idempotence::Repeatable, |attempt| {
+                let request = request.clone();
+                async move {
+                    RevocationServiceClient::new(attempt)
+                        .await_enforced(request)
+                        .await
+                }
+            });
+            let response: v1::AwaitEnforcedResponse = match asked.await {
+                Err(Error::Unavailable { .. } | Error::Unknown { .. }) if !left.is_zero() => {
+                    continue;
+                }
+                answer => answer?,
+            };
+            let told = response.enforcement.unwrap_or_default();
+            let is_in_force = told.state() == v1::EnforcementState::Enforced
+                && (told.verifiers || wait != v1::Wait::Verifiers);
+            if is_in_force || left.is_zero() {
+                return Ok(told);
+            }
+        }
     }
 
     /// How the calls went so far, those of all clones together.

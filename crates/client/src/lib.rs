@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod boot;
 mod call;
 mod client;
 mod command;

@@ -52,6 +52,7 @@ impl Consensus {
             reason: "birth".into(),
             request,
             retried: false,
+            awaited: false,
         };
         Ok(self.propose(proposal, within).await?)
     }

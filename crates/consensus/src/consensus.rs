@@ -13,6 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     error::{Ended, Removed},
     events::Events,
+    fence::{Asking, Enforcement, Reporter, Wait},
     freshness::{Prover, Unproved},
     history::{self, HistoryPage, HistoryQuery},
     membership::{Asked, ChangeError, Members, MembershipChange, Progress},
@@ -28,6 +29,8 @@ use crate::{
 
 /// How long a shutdown waits for the last holder of the storage.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+/// How long each step of giving back may take.
+const GIVE_BACK_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// One node's part in the cluster. Cheap to clone; it ends with
 /// [`shutdown`](Self::shutdown), not with its last clone.
@@ -44,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) prover: Arc<Prover>,
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) members: Arc<Members>,
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) asking: Asking,
     /// Where the history is read; let go when this node stops.
     pub(crate) history: Mutex<Option<(StateStore, Hold)>>,
     pub(crate) readers: history::Readers,
@@ -168,6 +173,18 @@ impl Consensus {
         self.inner.proposer.propose(proposal, within).await
     }
 
+    /// Waits until what stands at `revision`, a revision of this lineage, is in force as
+    /// far as `wait` says, or until `within` has passed; and says how far it has come.
+    /// Harmless to ask, at any time, on any node.
+    pub async fn enforcement(
+        &self,
+        revision: Revision,
+        wait: Wait,
+        within: Duration,
+    ) -> Enforcement {
+        self.inner.asking.enforcement(revision, wait, within).await
+    }
+
     /// Waits until this node has applied `revision`; `false` when `within` passed
     /// first.
     pub async fn wait_revision(&self, revision: Revision, within: Duration) -> bool {
@@ -287,6 +304,18 @@ impl Consensus {
                     Ended("a task that runs as long as the node has ended".to_owned())
                 }
             }
+        }
+    }
+
+    /// Gives back what others would have to wait for: the lead, if another voter can take
+    /// it, then the proofs of freshness. This node serves nothing from then on, so it is
+    /// for one that has finished what it was asked. Bounded in time; whatever could not
+    /// be given back runs out by itself.
+    pub async fn give_back(&self) {
+        self.inner.members.give_the_lead_back(GIVE_BACK_LIMIT).await;
+        self.inner.published.view.withdraw();
+        if !self.inner.reporter.say_ended(GIVE_BACK_LIMIT).await {
+            tracing::warn!("nobody heard that this node's proofs are given back");
         }
     }
 

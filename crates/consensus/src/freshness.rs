@@ -34,6 +34,7 @@ use crate::{
         raft::{read_log_id, required},
     },
     comparison::Comparison,
+    fence::{Fence, Process},
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -83,7 +84,7 @@ pub struct Unproved;
 /// Asks for proofs, and answers those of others while this node leads.
 pub(crate) struct Prover {
     pub(crate) own: NodeNumber,
-    pub(crate) process: u64,
+    pub(crate) fence: Arc<Fence>,
     pub(crate) raft: Raft,
     pub(crate) published: Arc<Published>,
     pub(crate) book: Arc<PeerBook>,
@@ -215,7 +216,9 @@ impl Prover {
         let leader = leader_of(&self.raft).ok_or_else(|| not_now("no leader is known"))?;
         if leader == self.own {
             self.compare_own();
-            return self.answer(self.own, self.clocks.wall_ms()).await;
+            let process = self.fence.process;
+            self.fence.hear(self.own, self.fence.own_report());
+            return self.answer(self.own, process, self.clocks.wall_ms()).await;
         }
         let record = self
             .book
@@ -227,8 +230,7 @@ impl Prover {
             .map_err(|error| not_now(error.to_string()))?;
         let request = pb::ProveFreshRequest {
             from: self.own.0,
-            process: self.process,
-            applied: self.published.revision().0,
+            report: Some(self.fence.own_report().wire()),
             wall_ms: self.clocks.wall_ms(),
             state_digest: self.asked_digest(),
         };
@@ -285,6 +287,7 @@ impl Prover {
     pub(crate) async fn answer(
         &self,
         from: NodeNumber,
+        process: Process,
         wall_ms: u64,
     ) -> Result<ReadIndex, ProofRefused> {
         self.judge_clock(from, wall_ms)?;
@@ -292,6 +295,9 @@ impl Prover {
             .freshness_ms()
             .ok_or_else(|| not_now("the cluster has not been born"))?;
         self.may_be_fresh(from)?;
+        // First: a change that is applied here later finds this holder, and the read
+        // index of one that finds it not is no earlier.
+        self.record(from, process, freshness_ms)?;
         #[cfg(simulation)]
         if is_made(Mutation::NoQuorum) {
             let read_index = self.published.position.read().last;
@@ -305,6 +311,11 @@ impl Prover {
             LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
         match self.raft.get_read_linearizer(option).await {
             Ok(linearizer) => {
+                #[cfg(simulation)]
+                if is_made(Mutation::RecordLate) {
+                    let late = self.fence.record(from, process, freshness_ms);
+                    late.map_err(|why| not_now(why.to_string()))?;
+                }
                 let read_index = *linearizer.read_log_id().log_id();
                 Ok(ReadIndex {
                     read_index,
@@ -315,6 +326,21 @@ impl Prover {
             Err(RaftError::APIError(error)) => Err(not_now(error.to_string())),
             Err(RaftError::Fatal(error)) => Err(not_now(error.to_string())),
         }
+    }
+
+    fn record(
+        &self,
+        from: NodeNumber,
+        process: Process,
+        freshness_ms: u64,
+    ) -> Result<(), ProofRefused> {
+        #[cfg(simulation)]
+        if is_made(Mutation::RecordLate) {
+            return Ok(());
+        }
+        self.fence
+            .record(from, process, freshness_ms)
+            .map_err(|why| ProofRefused::NotThisNode(format!("of node {from}, {why}")))
     }
 
     /// A node that retires serves no more: so W after its retirement was committed

@@ -119,9 +119,9 @@ pub fn membership_change(input: &[u8]) -> bool {
 
 /// A leader's entries.
 pub fn append(input: &[u8]) -> bool {
-    let from = pb::AppendRequest::decode(input).map_or(0, |request| request.from);
+    let sent = pb::AppendRequest::decode(input).unwrap_or_default();
     is_passed_on(input, peer::read_append, |request| {
-        peer::append(from, request)
+        peer::append(sent.from, request, sent.awaited)
     })
 }
 

@@ -19,6 +19,7 @@
 //! - `peers`: TLS with pinned keys, the peer service, Raft's network;
 //! - `history`: who asked for what, and what became of it;
 //! - `comparison`: whether the nodes' states are the same;
+//! - `fence`: when a change is in force on every node;
 //! - `freshness`, `skew`, `propose`, `foresight`, `membership`, `birth`, `status`.
 
 #![forbid(unsafe_code)]
@@ -33,6 +34,7 @@ mod consumer;
 mod disk_work;
 mod error;
 mod events;
+mod fence;
 mod foresight;
 mod freshness;
 #[cfg(any(test, fuzzing))]
@@ -75,6 +77,7 @@ pub use consensus::Consensus;
 pub use consumer::Consumer;
 pub use error::{BirthError, Ended, Removed, StartError};
 pub use events::{Events, Missed, Step};
+pub use fence::{Enforcement, EnforcementState, NoVerifiers, Verifiers, Wait};
 pub use freshness::Unproved;
 pub use history::{HistoryBounds, HistoryEntry, HistoryPage, HistoryQuery};
 pub use membership::{ChangeError, Departure, MembershipChange, Progress};

@@ -10,6 +10,7 @@ use crate::{
     clock::{Clocks, Entropy},
     consumer::Consumer,
     error::StartError,
+    fence::Verifiers,
     history::HistoryBounds,
     peers::{book::Admission, tls::PeerIdentity, transport::Transport},
 };
@@ -142,6 +143,8 @@ pub struct Options {
     pub clocks: Arc<dyn Clocks>,
     /// What stamps are drawn from.
     pub entropy: Arc<dyn Entropy>,
+    /// The verifiers that go by this node's answers.
+    pub verifiers: Arc<dyn Verifiers>,
     /// Told of each change before its revision is published, after the directory.
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// Raft's times until the replicated settings are known.

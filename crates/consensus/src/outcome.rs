@@ -23,6 +23,9 @@ pub struct Proposal {
     /// Whether an earlier attempt may still be on its way. Its outcome is then
     /// remembered by all nodes, a rejection too.
     pub retried: bool,
+    /// Whether the caller waits until it is in force: nodes then say at once that they
+    /// have applied it.
+    pub awaited: bool,
 }
 
 /// What became of a command: it was carried out and stands in the log, or it was

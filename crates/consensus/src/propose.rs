@@ -13,6 +13,7 @@ use crate::{
     clock::{Clocks, Entropy},
     codec,
     command::EncodedCommand,
+    fence::Awaited,
     foresight::Foresight,
     outcome::{Outcome, Proposal, ProposeError},
     peers::{
@@ -39,6 +40,15 @@ pub(crate) struct Forwarded {
     pub(crate) meta: Meta,
     /// Whether its caller sent it before.
     pub(crate) retried: bool,
+    /// Whether its caller waits until it is in force.
+    pub(crate) awaited: bool,
+}
+
+/// How an attempt is made.
+#[derive(Clone, Copy)]
+struct Manner {
+    retried: bool,
+    awaited: bool,
 }
 
 /// One attempt that was not the last word.
@@ -58,6 +68,7 @@ pub(crate) struct Proposer {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) skew: Arc<Skew>,
     pub(crate) foresight: Foresight,
+    pub(crate) awaited: Arc<Awaited>,
 }
 
 impl Proposer {
@@ -76,7 +87,9 @@ impl Proposer {
             reason,
             request,
             retried,
+            awaited,
         } = proposal;
+        let manner = Manner { retried, awaited };
         let digest = codec::command_digest(&command);
         let meta = Meta {
             actor,
@@ -88,7 +101,7 @@ impl Proposer {
             digest,
         };
         check_size(&command, &meta)?;
-        let attempts = self.attempts(&command, &meta, retried, within);
+        let attempts = self.attempts(&command, &meta, manner, within);
         let outcome = self.timed(within, attempts).await?;
         let applied = self.published.reach(outcome.revision, within).await;
         if !applied {
@@ -111,14 +124,16 @@ impl Proposer {
             command,
             mut meta,
             retried,
+            awaited,
         } = forwarded;
+        let manner = Manner { retried, awaited };
         self.may_forward(from)?;
         check_forwarded_actor(from, &meta.actor)?;
         self.check_own_affair(from, &command, &meta.actor)?;
         meta.via = from;
         check_size(&command, &meta)?;
         match self
-            .timed(within, self.append(&command, &meta, retried))
+            .timed(within, self.append(&command, &meta, manner))
             .await
         {
             Ok(outcome) => Ok(outcome),
@@ -192,7 +207,7 @@ impl Proposer {
         &self,
         command: &Command,
         meta: &Meta,
-        retried: bool,
+        manner: Manner,
         within: Duration,
     ) -> Result<Outcome, ProposeError> {
         let mut reason = "no leader is known".to_owned();
@@ -200,9 +215,9 @@ impl Proposer {
         loop {
             let attempt = match leader_of(&self.raft) {
                 Some(leader) if leader == self.own => {
-                    Some(self.append(command, meta, retried).await)
+                    Some(self.append(command, meta, manner).await)
                 }
-                Some(leader) => Some(self.forward(leader, command, meta, retried, within).await),
+                Some(leader) => Some(self.forward(leader, command, meta, manner, within).await),
                 None => None,
             };
             match attempt {
@@ -240,7 +255,7 @@ impl Proposer {
         &self,
         command: &Command,
         meta: &Meta,
-        retried: bool,
+        manner: Manner,
     ) -> Result<Outcome, Attempt> {
         let (time_ms, now) = (self.clocks.wall_ms(), self.clocks.boot());
         let voters = voters_of(&self.raft);
@@ -260,15 +275,16 @@ impl Proposer {
             stamp,
         };
         let in_flight = self.foresight.in_flight(&stamped);
-        let foreseen = self.foresight.outcome(&stamped, &in_flight, retried);
+        let foreseen = self.foresight.outcome(&stamped, &in_flight, manner.retried);
         if let Some(outcome) = foreseen.await {
             return Ok(outcome);
         }
         let encoded = EncodedCommand(codec::encode_stamped(&stamped));
         let raft = self.raft.clone();
+        let awaiting = manner.awaited.then(|| self.awaited.begin());
         // Apart, so that it counts as on its way when nobody waits for it any more.
         let writing = tokio::spawn(async move {
-            let _in_flight = in_flight;
+            let (_in_flight, _awaiting) = (in_flight, awaiting);
             raft.client_write(encoded).await
         });
         let written = writing.await.map_err(unknown)?;
@@ -293,7 +309,7 @@ impl Proposer {
         leader: NodeNumber,
         command: &Command,
         meta: &Meta,
-        retried: bool,
+        manner: Manner,
         within: Duration,
     ) -> Result<Outcome, Attempt> {
         let again = |reason: String| Attempt::Again(reason);
@@ -309,7 +325,8 @@ impl Proposer {
         let mut request = tonic::Request::new(pb::ProposeRequest {
             from: self.own.0,
             proposal,
-            retried,
+            retried: manner.retried,
+            awaited: manner.awaited,
         });
         request.set_timeout(within);
         let response = client

@@ -90,6 +90,11 @@ impl Published {
         *self.applied.borrow()
     }
 
+    /// Moves with the revision that readers see.
+    pub(crate) fn applied(&self) -> watch::Receiver<Revision> {
+        self.applied.subscribe()
+    }
+
     /// Publishes what a batch of entries did; it is on disk already.
     pub(crate) fn publish(&self, through: Revision, entries: Vec<EntryEvents>) {
         let changes: Vec<(Revision, Vec<Change>)> = entries

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chancery_authority::Settings;
+use chancery_credential::Revision;
 use chancery_revocation::View;
 use chancery_storage::{DataDirectory, LogStore as Log, StateStore};
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ use crate::{
     consensus::{Consensus, Inner, Post, Running},
     disk_work::on_a_thread,
     error::StartError,
+    fence::{Asking, Awaited, Fence, Process, Reporter},
     foresight::Foresight,
     freshness::Prover,
     history::{HistoryBounds, Readers},
@@ -66,6 +68,7 @@ impl Consensus {
         let dialer = Arc::new(Dialer::new(options.peer.clone(), options.transport.clone()));
 
         let transfers = Arc::new(Transfers::default());
+        let awaited = Arc::new(Awaited::default());
         let raft = build_raft(
             &opened,
             &options.identity,
@@ -78,6 +81,7 @@ impl Consensus {
                     dialer: dialer.clone(),
                     book: book.clone(),
                     transfers: transfers.clone(),
+                    awaited: awaited.clone(),
                 }
             },
         )
@@ -93,9 +97,37 @@ impl Consensus {
             hold,
         } = opened;
         let skew = Arc::new(Skew::default());
+        let fence = Arc::new(Fence {
+            own: node,
+            process: Process {
+                incarnation: options.identity.incarnation,
+                start: directory.start(),
+                random: options.process,
+            },
+            raft: raft.clone(),
+            published: published.clone(),
+            clocks: options.clocks.clone(),
+            verifiers: options.verifiers,
+            awaited: awaited.clone(),
+            table: Mutex::default(),
+            reported: watch::Sender::default(),
+        });
+        let reporter = Arc::new(Reporter {
+            own: node,
+            fence: fence.clone(),
+            book: book.clone(),
+            dialer: dialer.clone(),
+            wanted: watch::Sender::new(Revision(0)),
+        });
+        let asking = Asking {
+            own: node,
+            fence: fence.clone(),
+            book: book.clone(),
+            dialer: dialer.clone(),
+        };
         let prover = Arc::new(Prover {
             own: node,
-            process: options.process,
+            fence: fence.clone(),
             raft: raft.clone(),
             published: published.clone(),
             book: book.clone(),
@@ -121,6 +153,7 @@ impl Consensus {
             entropy: options.entropy,
             skew: skew.clone(),
             foresight: Foresight::new(published.clone(), prover.clone()),
+            awaited,
         });
         let members = Arc::new(Members {
             own: node,
@@ -147,6 +180,8 @@ impl Consensus {
             store,
             prover: prover.clone(),
             proposer: proposer.clone(),
+            fence,
+            reporter: reporter.clone(),
             asking: Arc::default(),
             members: members.clone(),
             receiving: Arc::new(Semaphore::new(1)),
@@ -164,6 +199,7 @@ impl Consensus {
         let tasks = vec![
             post(&deserted, server),
             post(&deserted, prover.clone().run()),
+            post(&deserted, reporter.clone().run()),
             post(&deserted, introduction.run()),
             post(&deserted, members.clone().end_what_was_begun()),
             post(&deserted, members.clone().lead_by_no_lone_clock()),
@@ -176,6 +212,8 @@ impl Consensus {
             prover,
             proposer,
             members,
+            reporter,
+            asking,
             history,
             readers: Readers::default(),
             dialer,

@@ -41,7 +41,9 @@ impl Freshness {
 
     const BOUND_BITS: u32 = 24;
     const MAX_AS_OF_MS: u64 = u64::MAX >> Self::BOUND_BITS;
-    const MAX_BOUND_MS: u64 = (1 << Self::BOUND_BITS) - 1;
+    const BOUND_MASK: u64 = (1 << Self::BOUND_BITS) - 1;
+    /// One less than fits: [`LatestProof::WITHDRAWN`] is no proof.
+    const MAX_BOUND_MS: u64 = Self::BOUND_MASK - 1;
 
     /// 40 bits of `as_of` in milliseconds (34 years since boot), then 24 of the
     /// bound (4 hours and a half). Every rounding and limit makes it older or
@@ -54,9 +56,9 @@ impl Freshness {
     }
 
     fn unpacked(packed: u64) -> Option<Self> {
-        let bound = packed & Self::MAX_BOUND_MS;
+        let bound = packed & Self::BOUND_MASK;
         // Without a bound nothing was proved, or nothing that can be used.
-        (bound > 0).then(|| Self {
+        (bound > 0 && bound <= Self::MAX_BOUND_MS).then(|| Self {
             as_of: BootTime((packed >> Self::BOUND_BITS).saturating_mul(1_000_000)),
             bound: Duration::from_millis(bound),
         })
@@ -69,13 +71,23 @@ impl Freshness {
 pub(crate) struct LatestProof(Published);
 
 impl LatestProof {
+    /// What no proof packs to, and none replaces.
+    const WITHDRAWN: u64 = u64::MAX;
+
     pub(crate) fn none() -> Self {
         Self(Published::new(0))
+    }
+
+    pub(crate) fn withdraw(&self) {
+        self.0.publish(Self::WITHDRAWN);
     }
 
     pub(crate) fn prove(&self, as_of: BootTime, bound: Duration) {
         self.0.raise(Freshness::packed(as_of, bound), |held, new| {
             let asked = |packed: u64| packed >> Freshness::BOUND_BITS;
+            if held == Self::WITHDRAWN {
+                return false;
+            }
             // Of two in one millisecond the shorter bound is the safe one.
             held == 0 || asked(new) > asked(held) || (asked(new) == asked(held) && new < held)
         });
@@ -147,6 +159,21 @@ mod tests {
         assert!(fresh.as_of < BootTime(u64::MAX));
         assert!(fresh.bound < Duration::from_secs(5 * 3600));
         assert_eq!(fresh.age(BootTime(u64::MAX)), Err(Stale));
+    }
+
+    #[test]
+    fn nothing_is_fresh_after_proofs_were_withdrawn() {
+        let latest = LatestProof::none();
+        latest.prove(at(100), Duration::from_secs(2));
+        latest.withdraw();
+        assert_eq!(latest.observe(), None);
+        latest.prove(at(200), Duration::from_secs(2));
+        latest.prove(BootTime(u64::MAX), Duration::MAX);
+        assert_eq!(
+            latest.observe(),
+            None,
+            "a proof that was under way comes late"
+        );
     }
 
     #[test]

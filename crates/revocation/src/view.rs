@@ -144,6 +144,13 @@ impl View {
         self.freshness.prove(as_of, bound);
     }
 
+    /// Gives all proofs up, for good: whatever begins from now on finds the view stale,
+    /// and no proof that is still under way changes that. A node that has stopped
+    /// serving does so before it says that nobody has to wait for it.
+    pub fn withdraw(&self) {
+        self.freshness.withdraw();
+    }
+
     /// The latest proof, if there is one. For status and metrics: an answer takes
     /// its freshness from [`begin`](Self::begin), before the revision.
     #[must_use]

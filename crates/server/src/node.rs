@@ -119,6 +119,7 @@ async fn run(
         }
     };
     running.drain().await;
+    consensus.give_back().await;
     consensus.shutdown().await;
     info!("stopped");
     removed.map_or(Ok(()), |removed| Err(ServeError::Removed(removed)))

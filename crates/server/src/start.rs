@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{Inequality, RequestId, Settings};
 use chancery_consensus::{
-    Admission, Clocks, Compaction, Consensus, Consumer, Entropy, HistoryBounds, Options,
-    PeerIdentity, PeerRecord, SystemClocks, TcpTransport, Timing,
+    Admission, Clocks, Compaction, Consensus, Consumer, Entropy, HistoryBounds, NoVerifiers,
+    Options, PeerIdentity, PeerRecord, SystemClocks, TcpTransport, Timing,
 };
 use tokio::runtime::Runtime;
 use tracing::{error, info};
@@ -119,6 +119,7 @@ async fn options(
         transport: Arc::new(transport),
         clocks: Arc::new(SystemClocks) as Arc<dyn Clocks>,
         entropy: Arc::new(SystemEntropy),
+        verifiers: Arc::new(NoVerifiers::default()),
         consumers: Vec::new(),
         timing: Timing::default(),
         history: HistoryBounds {

@@ -13,7 +13,7 @@ use crate::{
     durable::File,
     log,
     marker::Phase,
-    state,
+    starts, state,
 };
 
 /// Held exclusively for life; never removed, or two processes could lock two files of the same name.
@@ -24,6 +24,7 @@ const LOCK: &str = "LOCK";
 /// ```text
 /// MARKER        whose directory this is
 /// LOCK          held by the process that has it open
+/// STARTS        how often it was opened
 /// log/          RocksDB: entries, vote
 /// log.synced    the number of the last synced batch of the log
 /// state/        RocksDBs of the state, numbered; INSTALLED names the one in force
@@ -39,6 +40,8 @@ pub struct DataDirectory {
 struct Inner {
     path: PathBuf,
     marker: Marker,
+    /// Which opening of the directory this is; 0 while it is made.
+    start: u64,
     failure: Failure,
     cache: Cache,
     _lock: File,
@@ -55,7 +58,7 @@ impl DataDirectory {
     pub fn create(path: impl AsRef<Path>, marker: &Marker) -> Result<Self> {
         let path = path.as_ref();
         durable::make_directory(path)?;
-        let directory = Self::locked(path, marker)?;
+        let directory = Self::of(Self::locked(path, marker)?);
         let owned = [
             log::DIRECTORY,
             log::SYNCED,
@@ -102,7 +105,7 @@ impl DataDirectory {
                 path: path.to_owned(),
             });
         }
-        let directory = Self::locked(path, marker)?;
+        let mut inner = Self::locked(path, marker)?;
         let found = match Marker::read(path)? {
             Some((found, Phase::Member)) => found,
             Some((_, Phase::Creating)) => {
@@ -129,7 +132,8 @@ impl DataDirectory {
         if found.incarnation < marker.incarnation {
             marker.write(path, Phase::Member)?;
         }
-        Ok(directory)
+        inner.start = starts::count(path)?;
+        Ok(Self::of(inner))
     }
 
     /// Whose directory this is, without locking it; `None` where no node was created.
@@ -141,22 +145,26 @@ impl DataDirectory {
         Ok(found.and_then(|(marker, phase)| (phase == Phase::Member).then_some(marker)))
     }
 
-    fn locked(path: &Path, marker: &Marker) -> Result<Self> {
+    fn of(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    fn locked(path: &Path, marker: &Marker) -> Result<Inner> {
         let lock = durable::open_file(&path.join(LOCK))?;
         if !lock.lock(path)? {
             return Err(Error::InUse {
                 path: path.to_owned(),
             });
         }
-        let inner = Inner {
+        Ok(Inner {
             path: path.to_owned(),
             marker: *marker,
+            start: 0,
             failure: Failure::none(),
             cache: block_cache(),
             _lock: lock,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
         })
     }
 
@@ -186,6 +194,11 @@ impl DataDirectory {
     /// Whose it is.
     pub fn marker(&self) -> &Marker {
         &self.inner.marker
+    }
+
+    /// Which start of the node on this directory it is open for: higher each time.
+    pub fn start(&self) -> u64 {
+        self.inner.start
     }
 
     /// The switch that both stores share: a failure of one is the end of both.

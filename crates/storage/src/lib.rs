@@ -10,7 +10,7 @@
 //!           └─ Checkpoint ── checkpoints/   images, for joining nodes
 //! ```
 //!
-//! - `directory`, `marker`: whose directory it is, and that nobody else has it open
+//! - `directory`, `marker`, `starts`: whose directory it is, that nobody else has it open, and how often it was
 //! - `log`: entries, vote, purged and committed log ids; group commit; [`FlushedIndex`]
 //! - `state`, `row`: tables, checkpoints, the staged state of a joining node
 //! - `failure`: after the first failed write nothing is written again
@@ -48,6 +48,7 @@ mod sealed;
 #[cfg(simulation)]
 #[allow(missing_docs)]
 pub mod simulated;
+mod starts;
 mod state;
 
 #[cfg(simulation)]

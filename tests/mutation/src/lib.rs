@@ -70,6 +70,18 @@ mutations! {
     RequestTwice = "request-twice",
     /// a node that is being removed is given proofs
     RetiringServes = "retiring-serves",
+    /// a change is called in force as soon as it is committed
+    FenceUnwaited = "fence-unwaited",
+    /// a holder is taken down after the read index was asked for
+    RecordLate = "record-late",
+    /// a proof is waited out for F by the leader's clock, not for F times kappa
+    NoKappa = "no-kappa",
+    /// a new leader counts on nobody holding a proof of the former one's
+    TermForgets = "term-forgets",
+    /// a node reports what it has appended as applied
+    ReportAppended = "report-appended",
+    /// who holds a proof is copied before the change is applied
+    CopyEarly = "copy-early",
     /// a snapshot is installed without its view
     SnapshotView = "snapshot-view",
 }

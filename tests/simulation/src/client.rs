@@ -4,7 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{Actor, Answer, Command, Rejection, RequestId};
-use chancery_consensus::{ChangeError, MembershipChange, Outcome, Progress, Proposal, ProposeError};
+use chancery_consensus::{
+    ChangeError, EnforcementState, MembershipChange, Outcome, Progress, Proposal, ProposeError, Wait,
+};
 use chancery_credential::{NodeNumber, Revision};
 use parking_lot::Mutex;
 
@@ -22,6 +24,16 @@ pub struct Client {
     pub board: Board,
     pub oracle: Arc<Mutex<Oracle>>,
     pub random: fastrand::Rng,
+}
+
+fn takes_away(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Suspend(_)
+            | Command::RevokeHeld(_)
+            | Command::RevokeToken { .. }
+            | Command::RevokeIssuer(_)
+    )
 }
 
 /// How long one attempt may take.
@@ -61,6 +73,7 @@ impl Client {
                 random,
             },
             retried: false,
+            awaited: true,
         }
     }
 
@@ -104,6 +117,7 @@ impl Client {
     ) -> Option<Result<Answer, Rejection>> {
         let asked_us = self.oracle.lock().true_us;
         let what = format!("{command:?}");
+        let takes_away = takes_away(&command);
         let outcome = self.write(command, attempts).await;
         let mut oracle = self.oracle.lock();
         let short: String = what.chars().take(60).collect();
@@ -115,6 +129,11 @@ impl Client {
             Ok(_) => {
                 oracle.note(format_args!("{short} at {}", outcome.revision));
                 oracle.answered(outcome.revision.0, asked_us, owner);
+                drop(oracle);
+                if takes_away && self.random.u8(0..8) > 0 {
+                    self.await_enforced(outcome.revision).await;
+                }
+                return Some(outcome.verdict);
             }
             Err(rejection) => {
                 oracle.note(format_args!("{short} refused: {rejection}"));
@@ -124,6 +143,29 @@ impl Client {
             }
         }
         Some(outcome.verdict)
+    }
+
+    /// Waits until a change is in force on every node, through whichever is there.
+    async fn await_enforced(&mut self, revision: Revision) {
+        for _ in 0..4 {
+            let Some(node) = self.some_node() else {
+                self.rest(20..200).await;
+                continue;
+            };
+            let within = Duration::from_millis(self.random.u64(200..4_000));
+            let asked = self.board.ask(node, move |consensus| async move {
+                consensus.enforcement(revision, Wait::Nodes, within).await
+            });
+            let limit = within + ATTEMPT;
+            let Ok(Some(told)) = tokio::time::timeout(limit, asked).await else {
+                continue;
+            };
+            let mut oracle = self.oracle.lock();
+            oracle.told(node, revision, &told);
+            if told.state == EnforcementState::Enforced {
+                return;
+            }
+        }
     }
 
     pub async fn add_owner(&mut self, attempts: usize) -> bool {

@@ -147,7 +147,7 @@ fn print(seed: u64, report: &Report, took: Duration) {
     } = report;
     println!(
         "seed {seed} simulated_us {simulated_us} faults {} writes {} unknown {} mints {} checks {} \
-         accepted {} stale {} proofs {} violations {} took_ms {} sum {sum:016x}",
+         accepted {} stale {} proofs {} enforced {} violations {} took_ms {} sum {sum:016x}",
         counts.faults,
         counts.writes,
         counts.unknown,
@@ -156,6 +156,7 @@ fn print(seed: u64, report: &Report, took: Duration) {
         counts.accepted,
         counts.stale,
         counts.proofs,
+        counts.enforced,
         violations.len(),
         took.as_millis(),
     );

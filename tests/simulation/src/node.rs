@@ -10,8 +10,8 @@ use std::{
 
 use chancery_authority::{Event, State};
 use chancery_consensus::{
-    Admission, Compaction, Consensus, Consumer, DirectoryIdentity, Entropy, HistoryBounds, Options,
-    Timing,
+    Admission, Compaction, Consensus, Consumer, DirectoryIdentity, Entropy, HistoryBounds,
+    NoVerifiers, Options, Timing,
 };
 use chancery_credential::{NodeNumber, Revision};
 use chancery_revocation::View;
@@ -111,6 +111,7 @@ fn options(given: &Birthright, watcher: Arc<Watcher>) -> Options {
         transport: given.network.listen(given.number),
         clocks: given.clock.clone(),
         entropy: Arc::new(Drawn(Mutex::new(fastrand::Rng::with_seed(given.seed)))),
+        verifiers: Arc::new(NoVerifiers::default()),
         consumers: vec![watcher],
         timing: Timing {
             tick_ms: given.tick_ms,

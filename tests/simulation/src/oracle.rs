@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chancery_authority::{Event, State};
+use chancery_consensus::{Enforcement, EnforcementState};
 use chancery_credential::{Claims, IssuerNumber, KeyId, Revision, Subject};
 use chancery_revocation::{Freshness, Standing};
 
@@ -32,6 +33,13 @@ pub struct Minted {
     pub issuer: IssuerNumber,
     /// Signed, of some.
     pub token: Option<String>,
+}
+
+/// When an answer was finished, by its machine's boot clock, and begun, by true time.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    pub boot_ns: u64,
+    pub began_us: u64,
 }
 
 /// What a machine's boot clock showed at the beginning of steps.
@@ -71,9 +79,9 @@ pub struct Oracle {
     leaders: BTreeMap<u64, u64>,
     pub violations: Vec<String>,
     pub counts: Counts,
-    /// The bound of the fence is not judged while a mistake in it would be somebody
-    /// else's.
     answered: Vec<(u64, u64)>,
+    /// From when on what stands at a revision was said to be in force everywhere.
+    enforced: BTreeMap<u64, u64>,
 }
 
 /// How much was done.
@@ -87,6 +95,7 @@ pub struct Counts {
     pub unknown: u64,
     pub faults: u64,
     pub proofs: u64,
+    pub enforced: u64,
 }
 
 impl Oracle {
@@ -223,6 +232,13 @@ impl Oracle {
                     standing.revision
                 ));
             }
+            if let Some(since) = self.is_enforced(revision, self.true_us) {
+                self.violated(format!(
+                    "node {node} accepts {jti} although entry {revision}, which killed it, was \
+                     called in force {} us before",
+                    self.true_us - since
+                ));
+            }
             if at_us + BOUND_US < self.true_us {
                 let late = self.true_us - at_us;
                 self.violated(format!(
@@ -240,7 +256,7 @@ impl Oracle {
         minted: Minted,
         standing: Standing,
         seen: Revision,
-        boot_ns: u64,
+        Moments { boot_ns, began_us }: Moments,
     ) {
         self.counts.mints += 1;
         self.is_honest(node, standing, boot_ns);
@@ -253,17 +269,48 @@ impl Oracle {
                 minted.claims.rev
             ));
         }
-        if let Some(down) = self.truth.is_down_since(&agent)
-            && down.at_us + BOUND_US < self.true_us
-        {
+        if let Some(down) = self.truth.is_down_since(&agent) {
             let late = self.true_us - down.at_us;
-            self.violated(format!(
-                "node {node} mints for {agent:?} {late} us after it was suspended"
-            ));
+            if down.at_us + BOUND_US < self.true_us {
+                self.violated(format!(
+                    "node {node} mints for {agent:?} {late} us after it was suspended"
+                ));
+            }
+            if self.is_enforced(down.revision, began_us).is_some() {
+                self.violated(format!(
+                    "node {node} mints for {agent:?} after entry {}, which suspended it, was \
+                     called in force",
+                    down.revision
+                ));
+            }
         }
         self.tokens.push_back(minted);
         if self.tokens.len() > TOKENS {
             self.tokens.pop_front();
+        }
+    }
+
+    /// Since when what stands there is in force for whatever began then.
+    fn is_enforced(&self, revision: u64, began_us: u64) -> Option<u64> {
+        let since = *self.enforced.get(&revision)?;
+        (since < began_us).then_some(since)
+    }
+
+    /// A node has said how far a change has come.
+    pub fn told(&mut self, node: u64, revision: Revision, told: &Enforcement) {
+        let Enforcement {
+            state,
+            waited_out,
+            waiting_for,
+            ..
+        } = told;
+        self.note(format_args!(
+            "node {node} calls {revision} {state:?} {waited_out:?} {waiting_for:?}"
+        ));
+        if *state == EnforcementState::Enforced {
+            self.counts.enforced += 1;
+            let at_us = self.true_us;
+            self.enforced.entry(revision.0).or_insert(at_us);
         }
     }
 

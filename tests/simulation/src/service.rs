@@ -17,7 +17,7 @@ use crate::{
     cluster::{AGENTS, agent_id, agent_key},
     issuance::{ActiveIssuer, Signer},
     minting::{Wanted, authorise},
-    oracle::{Minted, Oracle},
+    oracle::{Minted, Moments, Oracle},
 };
 
 /// One signature in so many is made and checked: curve arithmetic is not what is under
@@ -62,6 +62,7 @@ impl Service {
     }
 
     fn mint(&mut self) {
+        let began_us = self.oracle.lock().true_us;
         let (agent, signed) = self.draw();
         let view = self.consensus.view();
         let clock = self.clock.clone();
@@ -72,7 +73,7 @@ impl Service {
                     revision: current.revision,
                     age: current.age,
                 };
-                self.tell(minted, standing, current.boot.0);
+                self.tell(minted, standing, current.boot.0, began_us);
             }
             Err(Refused::Stale) => self.oracle.lock().counts.stale += 1,
             Err(Refused::Other) => {}
@@ -81,6 +82,7 @@ impl Service {
 
     /// A thread that is held up between any two of its looks.
     async fn mint_slowly(&mut self) {
+        let began_us = self.oracle.lock().true_us;
         let (agent, signed) = self.draw();
         let serving = self.consensus.view().begin();
         self.hold_up().await;
@@ -94,7 +96,7 @@ impl Service {
                 revision: current.revision,
                 age: current.age,
             };
-            self.tell(minted, standing, current.boot.0);
+            self.tell(minted, standing, current.boot.0, began_us);
         }
     }
 
@@ -158,10 +160,11 @@ impl Service {
         self.signer.active()
     }
 
-    fn tell(&self, minted: Minted, standing: Standing, boot_ns: u64) {
+    fn tell(&self, minted: Minted, standing: Standing, boot_ns: u64, began_us: u64) {
         let seen = self.consensus.view().revision();
         let mut oracle = self.oracle.lock();
-        oracle.minted(self.node, minted, standing, seen, boot_ns);
+        let moments = Moments { boot_ns, began_us };
+        oracle.minted(self.node, minted, standing, seen, moments);
     }
 
     fn check(&mut self) {

@@ -290,7 +290,7 @@ async fn the_verbs_end_what_they_say_and_nothing_else() {
     let verb = |words: &[&str]| {
         let reason = [words, &["--reason", "a test"]].concat();
         let answer = json(&registered.home(), &as_operator(&reason));
-        assert_eq!(answer["committed"]["state"], "committed", "{answer}");
+        assert_eq!(answer["committed"]["state"], "enforced", "{answer}");
         answer
     };
     for token in ["first", "second"] {

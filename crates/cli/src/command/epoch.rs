@@ -196,7 +196,7 @@ async fn rotate(args: &RotateArgs, output: Output) -> Result<(), Failure> {
         epoch: rotated.epoch,
         lead: rotated.lead.map(|lead| lead.to_string()),
         jwks_refusals_at_most: rotated.jwks_refusals_at_most.map(|span| span.to_string()),
-        committed: CommittedView::of(rotated.committed)?,
+        committed: order.committed(rotated.committed).await?,
     };
     output.record(&view, &ROTATE_COLUMNS)
 }
@@ -216,7 +216,7 @@ async fn revoke(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
     let view = RevokeView {
         issuers: revoked.issuers,
         jwks_refusals_at_most: revoked.jwks_refusals_at_most.map(|span| span.to_string()),
-        committed: CommittedView::of(revoked.committed)?,
+        committed: order.committed(revoked.committed).await?,
     };
     output.record(&view, &REVOKE_COLUMNS)?;
     if let Some(node) = args.which.node {

@@ -158,7 +158,7 @@ async fn put(args: &PutArgs, output: Output) -> Result<(), Failure> {
     let view = PutView {
         grant_set: put.grant_set.map(GrantSetView::from),
         held_killed: put.held_killed,
-        committed: CommittedView::of(put.committed)?,
+        committed: order.committed(put.committed).await?,
     };
     output.record(&view, &PUT_COLUMNS)
 }
@@ -224,6 +224,6 @@ async fn remove(args: &RemoveArgs, output: Output) -> Result<(), Failure> {
             async move { GrantSetServiceClient::new(channel).remove(request).await }
         })
         .await?;
-    let committed = CommittedView::of(removed.committed)?;
+    let committed = order.committed(removed.committed).await?;
     output.record(&RemoveView { committed }, &COMMITTED)
 }

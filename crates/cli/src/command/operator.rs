@@ -165,7 +165,7 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
             }
         })
         .await?;
-    let committed = CommittedView::of(added.committed)?;
+    let committed = order.committed(added.committed).await?;
     output.record(
         &AddView {
             name: &args.name,
@@ -199,7 +199,7 @@ async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
             }
         })
         .await?;
-    let committed = CommittedView::of(updated.committed)?;
+    let committed = order.committed(updated.committed).await?;
     output.record(
         &AddView {
             name: &args.name,

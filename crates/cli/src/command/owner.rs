@@ -97,7 +97,7 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
             }
         })
         .await?;
-    let committed = CommittedView::of(added.committed)?;
+    let committed = order.committed(added.committed).await?;
     output.record(
         &AddView {
             name: &args.name,

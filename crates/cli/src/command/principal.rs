@@ -84,7 +84,7 @@ pub async fn remove(
             async move { PrincipalServiceClient::new(channel).remove(request).await }
         })
         .await?;
-    let committed = CommittedView::of(removed.committed)?;
+    let committed = order.committed(removed.committed).await?;
     output.record(
         &RemoveView {
             name: &args.name,

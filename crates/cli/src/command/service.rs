@@ -119,7 +119,7 @@ async fn add(args: &AddArgs, output: Output) -> Result<(), Failure> {
             }
         })
         .await?;
-    let committed = CommittedView::of(added.committed)?;
+    let committed = order.committed(added.committed).await?;
     output.record(
         &AddView {
             name: &args.name,
@@ -158,7 +158,7 @@ async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
             }
         })
         .await?;
-    let committed = CommittedView::of(updated.committed)?;
+    let committed = order.committed(updated.committed).await?;
     output.record(
         &AddView {
             name: &args.name,

@@ -413,7 +413,7 @@ async fn set(args: &SetArgs, output: Output) -> Result<(), Failure> {
         })
         .await
         .map_err(with_options)?;
-    let committed = CommittedView::of(changed.committed)?;
+    let committed = order.committed(changed.committed).await?;
     let view = SettingsView::of(changed.settings, changed.spans, Some(committed))?;
     if output.is_json() {
         return output.record(&view, &COLUMNS);

@@ -56,7 +56,8 @@ pub async fn suspend(args: &VerbArgs, output: Output) -> Result<(), Failure> {
             async move { AgentServiceClient::new(channel).suspend(request).await }
         })
         .await?;
-    show(args, "dead for good", false, answer.committed, output)
+    let committed = order.committed(answer.committed).await?;
+    show(args, "dead for good", false, committed, output)
 }
 
 pub async fn resume(args: &VerbArgs, output: Output) -> Result<(), Failure> {
@@ -71,13 +72,8 @@ pub async fn resume(args: &VerbArgs, output: Output) -> Result<(), Failure> {
             async move { AgentServiceClient::new(channel).resume(request).await }
         })
         .await?;
-    show(
-        args,
-        "stays dead",
-        answer.may_mint_anew,
-        answer.committed,
-        output,
-    )?;
+    let committed = order.committed(answer.committed).await?;
+    show(args, "stays dead", answer.may_mint_anew, committed, output)?;
     if !answer.may_mint_anew {
         output.note(
             "\nnext: something else that covers it is suspended: `chancery agent get ID` shows what, \
@@ -103,21 +99,22 @@ pub async fn revoke_held(args: &VerbArgs, output: Output) -> Result<(), Failure>
             }
         })
         .await?;
-    show(args, "dead", answer.may_mint_anew, answer.committed, output)
+    let committed = order.committed(answer.committed).await?;
+    show(args, "dead", answer.may_mint_anew, committed, output)
 }
 
 fn show(
     args: &VerbArgs,
     held: &'static str,
     may_mint_anew: bool,
-    committed: Option<v1::Committed>,
+    committed: CommittedView,
     output: Output,
 ) -> Result<(), Failure> {
     let view = VerbView {
         subject: args.subject.to_string(),
         held,
         may_mint_anew,
-        committed: CommittedView::of(committed)?,
+        committed,
     };
     output.record(&view, &COLUMNS)
 }

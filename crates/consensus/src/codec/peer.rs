@@ -17,14 +17,27 @@ use super::{
 };
 use crate::raft::{SnapshotMeta, Types, Vote};
 
-pub(crate) fn append(from: u64, request: AppendEntriesRequest<Types>) -> pb::AppendRequest {
+pub(crate) fn append(
+    from: u64,
+    request: AppendEntriesRequest<Types>,
+    awaited: bool,
+) -> pb::AppendRequest {
     pb::AppendRequest {
         from,
         vote: Some(vote(&request.vote)),
         prev_log_id: request.prev_log_id.as_ref().map(log_id),
         entries: request.entries.iter().map(entry).collect(),
         leader_commit: request.leader_commit.as_ref().map(log_id),
+        awaited,
     }
+}
+
+/// Through where the log goes once an append is taken, as far as it says.
+pub(crate) fn reaches(request: &AppendEntriesRequest<Types>) -> Revision {
+    let index = |id: &Option<crate::raft::LogId>| id.map_or(0, |id| id.index);
+    let entries = u64::try_from(request.entries.len()).unwrap_or(u64::MAX);
+    let appended = index(&request.prev_log_id).saturating_add(entries);
+    Revision(appended.max(index(&request.leader_commit)))
 }
 
 pub(crate) fn read_append(

@@ -165,6 +165,7 @@ fn every_message_between_peers_is_in_the_corpus() {
         prev_log_id: Some(position),
         entries: entries(&stamped).iter().map(codec::raft::entry).collect(),
         leader_commit: None,
+        awaited: true,
     };
     message("append", "ok-entries", append.encode_to_vec());
     let matching = pb::append_response::Outcome::Matching(pb::Matching {

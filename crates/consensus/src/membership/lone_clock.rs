@@ -15,6 +15,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Looks in a row that find it alone: a clock may be about to be set.
 const LOOKS: u32 = 4;
+/// How often a leader that stops looks whether another leads.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(50);
 /// How recently the next leader must have been heard of.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -37,6 +39,34 @@ impl Members {
             alone = 0;
             self.let_another_lead(&metrics).await;
         }
+    }
+
+    /// Lets another lead before this node stops, if it leads and another can; waits until
+    /// that one is heard of.
+    pub(crate) async fn give_the_lead_back(&self, within: Duration) {
+        let giving = async {
+            loop {
+                let metrics = metrics_of(&self.raft);
+                if metrics
+                    .current_leader
+                    .is_some_and(|leader| leader != self.own.0)
+                {
+                    return;
+                }
+                if metrics.current_leader.is_some() {
+                    let Some(next) = self.successor(&metrics) else {
+                        return;
+                    };
+                    if let Err(error) = self.raft.trigger().transfer_leader(next.0).await {
+                        tracing::warn!(%error, "the lead could not be handed over");
+                        return;
+                    }
+                }
+                tokio::time::sleep(GIVE_BACK_PAUSE).await;
+            }
+        };
+        // Not in time: then it has to be elected.
+        let _ = tokio::time::timeout(within, giving).await;
     }
 
     async fn let_another_lead(&self, metrics: &Metrics) {

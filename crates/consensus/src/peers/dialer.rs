@@ -38,6 +38,8 @@ pub(crate) enum Lane {
     Control,
     /// Snapshots.
     Snapshots,
+    /// Questions whether a change is in force, of which each is long on its way.
+    Fence,
 }
 
 /// A client for one peer over one lane. Cheap to clone.

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     codec::{Undecodable, peer as codec},
+    fence::Awaited,
     peer_record::PeerRecord,
     raft::{Snapshot, Types, Vote},
     state_machine::SnapshotSource,
@@ -52,6 +53,7 @@ pub(crate) struct Networks {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) book: Arc<PeerBook>,
     pub(crate) transfers: Arc<Transfers>,
+    pub(crate) awaited: Arc<Awaited>,
 }
 
 impl RaftNetworkFactory<Types> for Networks {
@@ -80,6 +82,7 @@ impl Networks {
             dialer: self.dialer.clone(),
             book: self.book.clone(),
             transfers: self.transfers.clone(),
+            awaited: self.awaited.clone(),
             pause: FIRST_PAUSE,
         }
     }
@@ -96,6 +99,7 @@ pub(crate) struct Network {
     dialer: Arc<Dialer>,
     book: Arc<PeerBook>,
     transfers: Arc<Transfers>,
+    awaited: Arc<Awaited>,
     /// How long to leave the peer alone if the next stream cannot be opened.
     pause: Duration,
 }
@@ -184,10 +188,10 @@ impl RaftNetworkV2<Types> for Network {
         Box::pin(async move {
             let mut client = self.client(self.lane)?;
             let owed = Arc::new(AtomicU64::new(0));
-            let (own, counted) = (self.own.0, owed.clone());
+            let (own, counted, awaited) = (self.own.0, owed.clone(), self.awaited.clone());
             let requests = input.map(move |request| {
                 counted.fetch_add(1, Ordering::Relaxed);
-                codec::append(own, request)
+                codec::append(own, request, awaited.is_awaited())
             });
             let call = client.append(requests);
             let opened = self
@@ -367,6 +371,7 @@ mod tests {
                 StoredMembership::default(),
             )),
             transfers: Arc::default(),
+            awaited: Arc::default(),
         };
         let entries = networks.new_client(2, &record).await;
         // After 0, 20, 60 and 140 ms; later on a busy machine, never sooner.

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
-use chancery_credential::NodeNumber;
+use chancery_credential::{NodeNumber, Revision};
 use chancery_storage::StateStore;
 use chancery_wire::peer::{self as pb, peer_service_server::PeerService};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{book::PeerBook, listener::ProvedKey, receive_snapshot};
 use crate::{
     codec::{self, peer as peer_codec, raft as raft_codec},
+    fence::{Enforcement, Fence, Report, Reporter, Wait},
     freshness::{ProofRefused, Prover},
     membership::{Asked, ChangeError, Members, answered},
     outcome::ProposeError,
@@ -28,6 +29,8 @@ use crate::{
 /// How long the leader works on a forwarded command when the node that forwards it
 /// does not say. It says so always, by the deadline of its call.
 const FORWARDED_LIMIT: Duration = Duration::from_secs(30);
+/// The longest that the leader waits for a change to be in force, whoever asks.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The service behind the listener for peers.
 pub(crate) struct Peers {
@@ -36,6 +39,8 @@ pub(crate) struct Peers {
     pub(crate) store: StateStore,
     pub(crate) prover: Arc<Prover>,
     pub(crate) proposer: Arc<Proposer>,
+    pub(crate) fence: Arc<Fence>,
+    pub(crate) reporter: Arc<Reporter>,
     pub(crate) members: Arc<Members>,
     /// Who is asking for a change of the membership.
     pub(crate) asking: Arc<Mutex<BTreeSet<NodeNumber>>>,
@@ -146,16 +151,20 @@ impl PeerService for Peers {
         // A request that is refused or not understood ends the stream: what came
         // before it is answered, then the refusal is, and nothing after it is read.
         let refused: Arc<Mutex<Option<Status>>> = Arc::default();
-        let refusal = refused.clone();
+        let (refusal, reporter) = (refused.clone(), self.reporter.clone());
         let requests = request
             .into_inner()
             .map(move |request| {
                 let request = request?;
                 let from = proved(&book, key.clone())?;
                 claims(from, request.from)?;
+                let awaited = request.awaited;
                 let request = peer_codec::read_append(request).map_err(invalid)?;
                 is_elected(&request.vote)?;
                 speaks_for_itself(&book, from, &request.vote)?;
+                if awaited {
+                    reporter.want(peer_codec::reaches(&request));
+                }
                 Ok(request)
             })
             .map_err(move |status| *refusal.lock() = Some(status))
@@ -250,7 +259,9 @@ impl PeerService for Peers {
             let (at, digest) = peer_codec::read_state_digest(said).map_err(invalid)?;
             self.prover.comparison.hear(from, at, digest);
         }
-        match self.prover.answer(from, wall_ms).await {
+        let report = read_report(request.get_ref().report)?;
+        self.fence.hear(from, report);
+        match self.prover.answer(from, report.process, wall_ms).await {
             Ok(answer) => Ok(Response::new(pb::ProveFreshResponse {
                 read_index: Some(raft_codec::log_id(&answer.read_index)),
                 freshness_ms: answer.freshness_ms,
@@ -261,6 +272,37 @@ impl PeerService for Peers {
                 Err(Status::failed_precondition(refused.to_string()))
             }
         }
+    }
+
+    async fn report_applied(
+        &self,
+        request: Request<pb::ReportAppliedRequest>,
+    ) -> Result<Response<pb::ReportAppliedResponse>, Status> {
+        let from = sender(&self.book, &request, request.get_ref().from)?;
+        self.stands_in_the_record(from, &proved_key(&request)?)
+            .map_err(Status::permission_denied)?;
+        let request = request.get_ref();
+        let report = read_report(request.report)?;
+        if request.ended {
+            self.fence.end(from, report);
+        } else {
+            self.fence.hear(from, report);
+        }
+        Ok(Response::new(pb::ReportAppliedResponse {}))
+    }
+
+    async fn await_enforced(
+        &self,
+        request: Request<pb::AwaitEnforcedRequest>,
+    ) -> Result<Response<pb::AwaitEnforcedResponse>, Status> {
+        sender(&self.book, &request, request.get_ref().from)?;
+        let request = request.get_ref();
+        let within = Duration::from_millis(request.within_ms).min(LONGEST_WAIT);
+        let (revision, wait) = (Revision(request.revision), Wait::read(request.wait));
+        let told = self.fence.wait(revision, wait, within).await;
+        Ok(Response::new(pb::AwaitEnforcedResponse {
+            enforcement: told.as_ref().map(Enforcement::wire),
+        }))
     }
 
     async fn propose(
@@ -275,7 +317,10 @@ impl PeerService for Peers {
             }));
         }
         let pb::ProposeRequest {
-            proposal, retried, ..
+            proposal,
+            retried,
+            awaited,
+            ..
         } = request.into_inner();
         let (command, meta) = codec::decode_proposal(proposal).map_err(invalid)?;
         let forwarded = Forwarded {
@@ -283,6 +328,7 @@ impl PeerService for Peers {
             command,
             meta,
             retried,
+            awaited,
         };
         let outcome = match self.proposer.take(forwarded, FORWARDED_LIMIT).await {
             Ok(outcome) => Outcome::Decided(codec::encode_outcome(&outcome)),
@@ -354,6 +400,12 @@ impl Drop for Asking {
     fn drop(&mut self) {
         self.all.lock().remove(&self.peer);
     }
+}
+
+fn read_report(report: Option<pb::Report>) -> Result<Report, Status> {
+    report
+        .and_then(Report::read)
+        .ok_or_else(|| Status::invalid_argument("a report that names no process"))
 }
 
 fn not_leader(leader: Option<NodeNumber>) -> pb::NotLeader {

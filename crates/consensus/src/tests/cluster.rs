@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use super::switchboard::Switchboard;
 use crate::{
     Admission, Clocks, Compaction, Consensus, DirectoryIdentity, Entropy, HistoryBounds,
-    MembershipChange, Options, Outcome, PeerIdentity, PeerRecord, Proposal, ProposeError,
-    SystemClocks, Timing,
+    MembershipChange, NoVerifiers, Options, Outcome, PeerIdentity, PeerRecord, Proposal,
+    ProposeError, SystemClocks, Timing,
 };
 
 pub(super) const LINEAGE: Lineage = Lineage {
@@ -247,6 +247,7 @@ impl Cluster {
             transport: self.board.listen(number, Some(&machine.address)).await,
             clocks: machine.clocks.clone(),
             entropy: Arc::new(FixedEntropy),
+            verifiers: Arc::new(NoVerifiers::default()),
             consumers: Vec::new(),
             timing: TIMING,
             history: self.history,
@@ -362,6 +363,7 @@ impl Cluster {
             reason: "a test".into(),
             request: self.request(),
             retried: false,
+            awaited: false,
         }
     }
 

@@ -7,6 +7,7 @@ mod compaction;
 mod comparison;
 mod departures;
 mod failover;
+mod fence;
 mod following;
 mod freshness;
 mod group_commit;

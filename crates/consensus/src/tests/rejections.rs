@@ -129,6 +129,7 @@ async fn who_was_told_no_is_not_heard_when_a_marked_copy_comes_late() {
     assert_eq!(suspended.unwrap().verdict, Ok(Answer::Nothing));
     let held_up = Proposal {
         retried: true,
+        awaited: false,
         ..repeated
     };
     assert_eq!(cluster.rejected(2, &held_up).await, Reason::AgentUnknown);
@@ -148,6 +149,7 @@ async fn who_asked_twice_and_was_told_no_is_not_heard_by_the_next_leader() {
     let first = cluster.proposal(Command::Resume(subject.clone()));
     let retry = Proposal {
         retried: true,
+        awaited: false,
         ..first.clone()
     };
     let through = [1, 2, 3].into_iter().find(|number| *number != leader);

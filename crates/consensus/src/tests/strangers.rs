@@ -34,10 +34,22 @@ fn question(from: u64) -> pb::ProveFreshRequest {
     let wall_ms = crate::Clocks::wall_ms(&crate::SystemClocks);
     pb::ProveFreshRequest {
         from,
-        process: 1,
-        applied: 0,
         wall_ms,
         state_digest: None,
+        report: Some(report()),
+    }
+}
+
+fn report() -> pb::Report {
+    let process = pb::Process {
+        incarnation: 1,
+        start: 1,
+        random: 1,
+    };
+    pb::Report {
+        process: Some(process),
+        applied: 0,
+        verifiers: None,
     }
 }
 
@@ -62,7 +74,16 @@ async fn every_call(client: &mut PeerClient, from: u64) -> Vec<(&'static str, St
     let proposal = pb::ProposeRequest {
         from,
         proposal: Bytes::new(),
-        retried: false,
+        ..Default::default()
+    };
+    let applied = pb::ReportAppliedRequest {
+        from,
+        report: Some(report()),
+        ended: true,
+    };
+    let awaited = pb::AwaitEnforcedRequest {
+        from,
+        ..Default::default()
     };
     let change = pb::ChangeMembershipRequest {
         from,
@@ -91,6 +112,14 @@ async fn every_call(client: &mut PeerClient, from: u64) -> Vec<(&'static str, St
         (
             "ProveFresh",
             client.prove_fresh(question(from)).await.unwrap_err(),
+        ),
+        (
+            "ReportApplied",
+            client.report_applied(applied).await.unwrap_err(),
+        ),
+        (
+            "AwaitEnforced",
+            client.await_enforced(awaited).await.unwrap_err(),
         ),
         ("Propose", client.propose(proposal).await.unwrap_err()),
         (
@@ -174,6 +203,7 @@ async fn a_node_speaks_for_itself_and_through_itself_only() {
                 from: 2,
                 proposal,
                 retried: false,
+                awaited: false,
             })
             .await
             .unwrap();
@@ -192,6 +222,7 @@ async fn a_node_speaks_for_itself_and_through_itself_only() {
             from: 2,
             proposal,
             retried: false,
+            awaited: false,
         })
         .await
         .unwrap();

@@ -111,3 +111,18 @@ fn of_two_proofs_the_one_asked_for_later_stays() {
         assert_eq!(view.freshness().unwrap().as_of, clock(200).boot);
     });
 }
+
+#[test]
+fn no_proof_that_is_under_way_survives_a_withdrawal() {
+    loom::model(|| {
+        let view = view(&[], 1);
+        let prover = {
+            let view = Arc::clone(&view);
+            thread::spawn(move || view.prove_fresh(clock(100).boot, BOUND))
+        };
+        view.withdraw();
+        prover.join().unwrap();
+        let answer = view.begin().finish(&clock(110));
+        assert!(answer.is_err(), "fresh again: {answer:?}");
+    });
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chancery_authority::{Actor, Role, Roles};
 use chancery_credential::{
@@ -103,6 +104,8 @@ pub struct Caller {
     pub request_id: Arc<str>,
     /// Whether the request says that it was sent before.
     pub retried: bool,
+    /// How long after its arrival the answer to a single request is waited for.
+    pub answer_within: Duration,
     pub(super) standing: Arc<Standing>,
 }
 

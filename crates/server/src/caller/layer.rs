@@ -212,6 +212,7 @@ async fn admit(
     standing.hear()?;
     let retried = previous_attempts::any_in(request.headers());
     let places = shared.place(standing.identity(), &connection, row.shape)?;
+    let answer_within = deadline::of(request.headers());
     request.extensions_mut().insert(Caller {
         identity: standing.identity().clone(),
         key,
@@ -219,6 +220,7 @@ async fn admit(
         authorised_at,
         request_id: id,
         retried,
+        answer_within,
         standing: standing.clone(),
     });
     Ok(Admitted {

@@ -225,6 +225,11 @@ pub const TABLE: &[Row] = &[
         Unary,
     ),
     row(
+        "/chancery.v1.RevocationService/AwaitEnforced",
+        Who::PRINCIPAL,
+        Unary,
+    ),
+    row(
         "/chancery.v1.RevocationService/Check",
         Who::SERVICE.or(Who::OPERATOR),
         Unary,

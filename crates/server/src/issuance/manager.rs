@@ -322,6 +322,7 @@ impl IssuerManager {
                 random,
             },
             retried: false,
+            awaited: false,
         };
         for _ in 0..3 {
             match self

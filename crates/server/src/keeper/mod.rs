@@ -103,6 +103,7 @@ async fn carry_out(consensus: &Consensus, command: Command) -> bool {
             random,
         },
         retried: false,
+        awaited: false,
     };
     let quiet = matches!(command, Command::Tick | Command::CompareState { .. });
     match consensus.propose(proposal, PROPOSAL_WAIT).await {

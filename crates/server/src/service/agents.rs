@@ -32,7 +32,7 @@ impl AgentService for Agents {
             .command(&caller, meta, Command::RegisterAgent(spec))
             .await?;
         Ok(Response::new(v1::RegisterResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             agent: self.present(&id),
         }))
     }
@@ -116,7 +116,7 @@ impl AgentService for Agents {
         };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::UpdateResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             agent: self.present(&id),
             held_killed: matches!(done.answer, Answer::HeldKilled(true)),
         }))
@@ -134,7 +134,7 @@ impl AgentService for Agents {
             .command(&caller, meta, Command::Suspend(subject))
             .await?;
         Ok(Response::new(v1::SuspendResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 
@@ -150,7 +150,7 @@ impl AgentService for Agents {
             .command(&caller, meta, Command::Resume(subject))
             .await?;
         Ok(Response::new(v1::ResumeResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             may_mint_anew: matches!(done.answer, Answer::MayMintAnew(true)),
         }))
     }
@@ -167,7 +167,7 @@ impl AgentService for Agents {
             .command(&caller, meta, Command::RemoveAgent(id))
             .await?;
         Ok(Response::new(v1::RemoveResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use chancery_authority::{Answer, Command, NodeRecord, NodeSpec, Seat};
-use chancery_consensus::{Departure, MembershipChange, Progress, SnapshotProgress};
+use chancery_consensus::{
+    Departure, Enforcement, EnforcementState, MembershipChange, Progress, SnapshotProgress,
+};
 use chancery_credential::{NodeNumber, PeerPublicKey};
 use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, membership::Asked, parse, split};
+use super::{Desk, enforcement, membership::Asked, parse, split};
 use crate::caller::{Caller, refuse};
 
 /// The service over a node's desk.
@@ -266,7 +268,12 @@ impl Clusters {
     /// at or before what a proof begun now reaches.
     async fn reached(&self) -> Result<v1::Committed, Status> {
         self.0.prove().await?;
-        Ok(self.0.committed(self.0.consensus.view().revision()))
+        let revision = self.0.consensus.view().revision();
+        let told = Enforcement::only(EnforcementState::Committed);
+        Ok(v1::Committed {
+            consistency_token: self.0.token_for(revision),
+            enforcement: Some(enforcement::message(&told)),
+        })
     }
 
     /// What a node has to know to join.

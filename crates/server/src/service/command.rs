@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chancery_authority::{Answer, Command, Kind, Reason, Rejection, RequestId};
-use chancery_consensus::{Outcome, Proposal, ProposeError};
+use chancery_consensus::{Enforcement, Outcome, Proposal, ProposeError, Wait};
 use chancery_credential::Revision;
+use chancery_revocation::Clock;
 use chancery_wire::v1;
 use tonic::{Code, Status};
 
-use super::{Desk, parse};
+use super::{Desk, enforcement, parse};
 use crate::{
     caller::{Caller, refuse},
     clock::SystemClock,
@@ -17,21 +18,26 @@ use crate::{
 /// How long a command is waited for when the client does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long before the caller's deadline an answer sets out.
+const WAY_BACK: Duration = Duration::from_millis(100);
 const MAX_REASON_BYTES: usize = 512;
 /// How far a request id may be ahead of this node's clock: half of what `apply` lets be
 /// ahead of log time. So no request is held up here until what would have been refused
 /// is in order, after a copy of it was told no elsewhere.
 const MOST_AHEAD_MS: u64 = 30_000;
 
-/// A committed command: where it stands and what it says.
+/// A committed command: where it stands, what it says, and how far it has come.
 pub(super) struct Done {
     pub(super) revision: Revision,
     pub(super) answer: Answer,
+    pub(super) enforcement: Enforcement,
 }
 
 impl Desk {
-    /// Proposes a command in the caller's name, and waits until this node has
-    /// applied it. A retry under the same request id is answered as the first.
+    /// Proposes a command in the caller's name, and waits until this node has applied
+    /// it, and then until it is in force as far as the caller wants, or has no more time:
+    /// the answer says how far. A retry under the same request id is answered as the
+    /// first, and waits for the same change.
     pub(super) async fn command(
         &self,
         caller: &Caller,
@@ -39,7 +45,8 @@ impl Desk {
         command: Command,
     ) -> Result<Done, Status> {
         let meta = meta.unwrap_or_default();
-        let wait = wait_at_most(&meta)?;
+        let within = wait_at_most(&meta)?.min(answered_within(caller));
+        let wait = enforcement::wait_of(meta.wait, &command)?;
         if meta.reason.len() > MAX_REASON_BYTES {
             let why = format!("it has more than {MAX_REASON_BYTES} bytes");
             return Err(parse::invalid("meta.reason", why));
@@ -52,12 +59,23 @@ impl Desk {
             reason: meta.reason,
             request: request_id(meta.request_id.as_ref())?,
             retried: caller.retried,
+            awaited: wait != Wait::Committed,
         };
-        match self.consensus.propose(proposal, wait).await {
+        let began = SystemClock.now().boot;
+        match self.consensus.propose(proposal, within).await {
             Ok(Outcome {
                 revision,
                 verdict: Ok(answer),
-            }) => Ok(Done { revision, answer }),
+            }) => {
+                let passed = SystemClock.now().boot.since(began).unwrap_or_default();
+                let left = within.saturating_sub(passed);
+                let enforcement = self.enforced(revision, wait, left).await;
+                Ok(Done {
+                    revision,
+                    answer,
+                    enforcement,
+                })
+            }
             Ok(Outcome {
                 verdict: Err(rejection),
                 ..
@@ -66,17 +84,18 @@ impl Desk {
         }
     }
 
-    /// What every answer to a command carries. The fence is not waited for here:
-    /// the state is what is true, whatever the client asked to wait for.
-    pub(super) fn committed(&self, revision: Revision) -> v1::Committed {
+    /// What every answer to a command carries.
+    pub(super) fn committed(&self, done: &Done) -> v1::Committed {
         v1::Committed {
-            consistency_token: self.token_for(revision),
-            enforcement: Some(v1::Enforcement {
-                state: v1::EnforcementState::Committed.into(),
-                ..v1::Enforcement::default()
-            }),
+            consistency_token: self.token_for(done.revision),
+            enforcement: Some(enforcement::message(&done.enforcement)),
         }
     }
+}
+
+/// An answer at the caller's own deadline is never seen: it sets out before.
+pub(super) fn answered_within(caller: &Caller) -> Duration {
+    caller.answer_within.saturating_sub(WAY_BACK)
 }
 
 pub(super) fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Status> {
@@ -112,11 +131,15 @@ pub(super) fn request_id(wire: Option<&v1::RequestId>) -> Result<RequestId, Stat
 }
 
 pub(super) fn wait_at_most(wire: &v1::CommandMeta) -> Result<Duration, Status> {
-    let Some(wanted) = wire.wait_at_most else {
+    span_of("meta.wait_at_most", wire.wait_at_most)
+}
+
+/// How long an answer may take; so long when the caller does not say.
+pub(super) fn span_of(name: &str, wire: Option<prost_types::Duration>) -> Result<Duration, Status> {
+    let Some(wanted) = wire else {
         return Ok(DEFAULT_WAIT);
     };
-    let wanted = Duration::try_from(wanted)
-        .map_err(|_| parse::invalid("meta.wait_at_most", "it is negative"))?;
+    let wanted = Duration::try_from(wanted).map_err(|_| parse::invalid(name, "it is negative"))?;
     Ok(wanted.min(LONGEST_WAIT))
 }
 

@@ -33,7 +33,7 @@ impl GrantSetService for GrantSets {
         };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::PutGrantSetResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             grant_set: self.present(&name),
             held_killed: matches!(done.answer, Answer::HeldKilled(true)),
         }))
@@ -98,7 +98,7 @@ impl GrantSetService for GrantSets {
         let command = Command::RemoveGrantSet(name);
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::RemoveGrantSetResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 }

@@ -53,7 +53,7 @@ impl KeyService for Keys {
             (self.lead_ms(), 0)
         };
         Ok(Response::new(v1::RotateResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             epoch,
             lead: duration(lead),
             jwks_refusals_at_most: duration(refusals),
@@ -72,12 +72,12 @@ impl KeyService for Keys {
             Which::Node(number) => Command::RevokeNode(NodeNumber(number)),
         };
         let done = self.0.command(&caller, meta, command).await?;
-        let issuers = match done.answer {
-            Answer::Issuers(issuers) => issuers.into_iter().map(|number| number.0).collect(),
+        let issuers = match &done.answer {
+            Answer::Issuers(issuers) => issuers.iter().map(|number| number.0).collect(),
             _ => Vec::new(),
         };
         Ok(Response::new(v1::RevokeKeyResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             issuers,
             // Processes whose issuer is dead sign with another at once: a cache
             // that is as old as it may be does not know it yet.

@@ -12,6 +12,7 @@ mod changes;
 mod cluster;
 mod command;
 mod consistency;
+mod enforcement;
 mod facts;
 mod feed;
 #[cfg(any(test, fuzzing))]

@@ -38,7 +38,7 @@ impl PrincipalService for Principals {
         });
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::AddOperatorResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 
@@ -55,7 +55,7 @@ impl PrincipalService for Principals {
         });
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::AddServiceResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 
@@ -76,7 +76,7 @@ impl PrincipalService for Principals {
         });
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::UpdateOperatorResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 
@@ -94,7 +94,7 @@ impl PrincipalService for Principals {
         });
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::UpdateServiceResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 
@@ -129,7 +129,7 @@ impl PrincipalService for Principals {
         };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::RemovePrincipalResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 
@@ -145,7 +145,7 @@ impl PrincipalService for Principals {
         };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::AddOwnerResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
         }))
     }
 

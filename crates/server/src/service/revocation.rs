@@ -3,7 +3,9 @@
 use std::{pin::Pin, sync::Arc};
 
 use chancery_authority::{Answer, Command};
-use chancery_credential::{Claims, Subject, UnverifiedToken, Verified};
+use chancery_consensus::Wait;
+use chancery_credential::{Claims, ConsistencyToken, Subject, UnverifiedToken, Verified};
+use chancery_revocation::Clock;
 use chancery_wire::v1::{
     self, check_request, revocation_service_server::RevocationService, revoke_request,
 };
@@ -11,10 +13,21 @@ use futures::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
-    Desk, batch, facts::StatedFacts, on_its_own::on_its_own, parse, refusals::refusal, split,
-    verdict::Judgement, watch,
+    Desk, batch,
+    command::{answered_within, span_of},
+    enforcement,
+    facts::StatedFacts,
+    on_its_own::on_its_own,
+    parse,
+    refusals::refusal,
+    split,
+    verdict::Judgement,
+    watch,
 };
-use crate::caller::{Caller, Holder, refuse};
+use crate::{
+    caller::{Caller, Holder, refuse},
+    clock::SystemClock,
+};
 
 /// A check says no more than whether.
 type Checked = Judgement<()>;
@@ -53,7 +66,7 @@ impl RevocationService for Revocations {
         };
         let done = self.0.command(&caller, meta, command).await?;
         Ok(Response::new(v1::RevokeResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             token_id,
         }))
     }
@@ -70,7 +83,7 @@ impl RevocationService for Revocations {
             .command(&caller, meta, Command::RevokeHeld(subject))
             .await?;
         Ok(Response::new(v1::RevokeHeldResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             may_mint_anew: matches!(done.answer, Answer::MayMintAnew(true)),
         }))
     }
@@ -86,6 +99,30 @@ impl RevocationService for Revocations {
             check_request::Credential::Facts(facts) => self.check_facts(&facts).await?,
         };
         Ok(Response::new(self.checked(judgement)))
+    }
+
+    /// Asked of any node, at any time: a revision that this cluster answered for is
+    /// committed, and in force when its fence says so.
+    async fn await_enforced(
+        &self,
+        request: Request<v1::AwaitEnforcedRequest>,
+    ) -> Result<Response<v1::AwaitEnforcedResponse>, Status> {
+        let (caller, message) = split(request)?;
+        let began = SystemClock.now().boot;
+        let within = span_of("wait_at_most", message.wait_at_most)?.min(answered_within(&caller));
+        let wait = enforcement::read_wait(message.wait)?.unwrap_or(Wait::Nodes);
+        let token: ConsistencyToken =
+            parse::field("consistency_token", &message.consistency_token)?;
+        self.0
+            .at_least_as("consistency_token", &message.consistency_token)
+            .await?;
+        let passed = SystemClock.now().boot.since(began).unwrap_or_default();
+        let left = within.saturating_sub(passed);
+        let told = self.0.enforced(token.revision, wait, left).await;
+        Ok(Response::new(v1::AwaitEnforcedResponse {
+            consistency_token: message.consistency_token,
+            enforcement: Some(enforcement::message(&told)),
+        }))
     }
 
     type CheckStreamStream =

@@ -59,7 +59,7 @@ impl SettingsService for SettingsDesk {
             .await?;
         let settings = self.0.consensus.directory().settings();
         Ok(Response::new(v1::SetSettingsResponse {
-            committed: Some(self.0.committed(done.revision)),
+            committed: Some(self.0.committed(&done)),
             settings: settings.as_deref().map(told),
             spans: settings.as_deref().map(spans),
         }))

@@ -100,7 +100,7 @@ pub async fn register(args: &RegisterArgs, output: Output) -> Result<(), Failure
     let view = ChangeView {
         agent: registered.agent.map(AgentView::from),
         held_killed: None,
-        committed: CommittedView::of(registered.committed)?,
+        committed: order.committed(registered.committed).await?,
     };
     output.record(&view, &COLUMNS)
 }
@@ -137,7 +137,7 @@ pub async fn update(args: &UpdateArgs, output: Output) -> Result<(), Failure> {
     let view = ChangeView {
         agent: updated.agent.map(AgentView::from),
         held_killed: Some(updated.held_killed),
-        committed: CommittedView::of(updated.committed)?,
+        committed: order.committed(updated.committed).await?,
     };
     output.record(&view, &COLUMNS)
 }
@@ -157,7 +157,7 @@ pub async fn remove(args: &RemoveArgs, output: Output) -> Result<(), Failure> {
     let view = ChangeView {
         agent: None,
         held_killed: Some(true),
-        committed: CommittedView::of(removed.committed)?,
+        committed: order.committed(removed.committed).await?,
     };
     output.record(&view, &COMMITTED)
 }

@@ -67,7 +67,7 @@ pub async fn run(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
             async move { RevocationServiceClient::new(channel).revoke(request).await }
         })
         .await?;
-    let committed = CommittedView::of(revoked.committed)?;
+    let committed = order.committed(revoked.committed).await?;
     output.record(
         &RevokeView {
             token_id: revoked.token_id,

@@ -1,0 +1,268 @@
+//! The fence: when a change is in force on every node.
+//!
+//! A change that is committed is in force where it is applied. A node that has not
+//! applied it may go by a proof of freshness that it was given before. So the leader
+//! takes down who is given a proof, before it asks for the read index, and knows that a
+//! change is in force everywhere once each of those has reported it as applied, or its
+//! proof has run out: for W at most after the later of the commit and the moment that
+//! this leader began to lead. Commits never wait, only the word ENFORCED does.
+//!
+//! - `table`, `process`: who may hold a proof, and how far each has come; pure;
+//! - `enforcement`: what is told of a change;
+//! - `report`: a node says how far it has come, at once while somebody waits;
+//! - `asking`: the same word from any node.
+
+mod asking;
+mod enforcement;
+mod process;
+mod report;
+mod table;
+mod verifiers;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chancery_authority::Settings;
+use chancery_credential::{NodeNumber, Revision};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
+use openraft::async_runtime::watch::WatchReceiver as _;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub(crate) use asking::Asking;
+pub use enforcement::{Enforcement, EnforcementState, Wait};
+pub(crate) use process::Process;
+pub(crate) use report::Reporter;
+use table::{Beginning, Outstanding, Table};
+pub(crate) use table::{NoHolder, Report};
+pub use verifiers::{NoVerifiers, Verifiers};
+
+use crate::{clock::Clocks, published::Published, raft::Raft};
+
+/// The longest that a wait goes without a look: verifiers run out by themselves.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Counts who waits for a change to be in force: as long as somebody does, followers are
+/// told to report at once.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited(AtomicUsize);
+
+impl Awaited {
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// Somebody waits until this is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Awaiting {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Awaiting(self.clone())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Awaiting(Arc<Awaited>);
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The fence as this node keeps it, which counts while it leads.
+pub(crate) struct Fence {
+    pub(crate) own: NodeNumber,
+    pub(crate) process: Process,
+    pub(crate) raft: Raft,
+    pub(crate) published: Arc<Published>,
+    pub(crate) clocks: Arc<dyn Clocks>,
+    pub(crate) verifiers: Arc<dyn Verifiers>,
+    pub(crate) awaited: Arc<Awaited>,
+    pub(crate) table: Mutex<Table>,
+    /// Moves when somebody reported something new.
+    pub(crate) reported: watch::Sender<()>,
+}
+
+impl Fence {
+    /// Takes down that a process may be given a proof that lasts `freshness_ms` from when
+    /// it asked, which it has done already. To be called before its read index is asked
+    /// for.
+    ///
+    /// # Errors
+    /// [`NoHolder`]: it must get none.
+    pub(crate) fn record(
+        &self,
+        node: NodeNumber,
+        process: Process,
+        freshness_ms: u64,
+    ) -> Result<(), NoHolder> {
+        let Some(settings) = self.published.directory.settings() else {
+            // Before the birth nothing is served.
+            return Ok(());
+        };
+        let mut table = self.table.lock();
+        self.begin(&mut table, &settings);
+        let now = self.clocks.boot();
+        let outlives = Duration::from_millis(settings.times_kappa(freshness_ms));
+        #[cfg(simulation)]
+        let outlives = if is_made(Mutation::NoKappa) {
+            Duration::from_millis(freshness_ms)
+        } else {
+            outlives
+        };
+        table.record(node, process, now, now.plus(outlives))
+    }
+
+    /// A process says how far it has come.
+    pub(crate) fn hear(&self, node: NodeNumber, report: Report) {
+        if self.table.lock().hear(node, report) {
+            self.reported.send_replace(());
+        }
+    }
+
+    /// A process has withdrawn its proofs, and asks for none again.
+    pub(crate) fn end(&self, node: NodeNumber, report: Report) {
+        let now = self.clocks.boot();
+        self.table.lock().end(node, report, now);
+        self.reported.send_replace(());
+    }
+
+    /// How far this process has come.
+    pub(crate) fn own_report(&self) -> Report {
+        // The verifiers first: what they know was published before.
+        let known = self.verifiers.known(self.clocks.boot());
+        let applied = self.published.revision();
+        #[cfg(simulation)]
+        let applied = if is_made(Mutation::ReportAppended) {
+            let appended = self.raft.metrics().borrow_watched().last_log_index;
+            applied.max(Revision(appended.unwrap_or(0)))
+        } else {
+            applied
+        };
+        Report {
+            process: self.process,
+            applied,
+            verifiers: known.map(|known| known.min(applied)),
+        }
+    }
+
+    /// Waits until `revision` is in force as far as `wait` says, or `within` has passed,
+    /// and says how far it has come; `None` if this node does not lead, or has not
+    /// applied it in that time.
+    pub(crate) async fn wait(
+        &self,
+        revision: Revision,
+        wait: Wait,
+        within: Duration,
+    ) -> Option<Enforcement> {
+        let began = self.clocks.boot();
+        let _awaiting = self.awaited.begin();
+        #[cfg(simulation)]
+        let copied_early = is_made(Mutation::CopyEarly).then(|| self.outstanding(revision));
+        if !self.published.reach(revision, within).await {
+            return None;
+        }
+        let outstanding = self.outstanding(revision)?;
+        #[cfg(simulation)]
+        let outstanding = copied_early.flatten().unwrap_or(outstanding);
+        let (mut reported, mut verifiers) = (self.reported.subscribe(), self.verifiers.changes());
+        loop {
+            reported.mark_unchanged();
+            verifiers.mark_unchanged();
+            let told = self.look(&outstanding);
+            let passed = self.clocks.boot().since(began).unwrap_or_default();
+            let left = within.saturating_sub(passed);
+            if told.reaches(wait) || left.is_zero() {
+                return Some(told);
+            }
+            let next = told.next(wait).unwrap_or(left).min(left).min(LOOK_EVERY);
+            tokio::select! {
+                () = moved(&mut reported) => {}
+                () = moved(&mut verifiers) => {}
+                // Rounded up, so that it does not wake just before.
+                () = tokio::time::sleep(next + Duration::from_millis(1)) => {}
+            }
+        }
+    }
+
+    fn look(&self, outstanding: &Outstanding) -> Enforcement {
+        let own = self.own_report();
+        let mut table = self.table.lock();
+        table.hear(self.own, own);
+        let now = self.clocks.boot();
+        Enforcement::of(table.look(outstanding, now), now)
+    }
+
+    /// The rows as they are now that this node has applied the revision; `None` unless it
+    /// leads: another gives proofs then, of which this node knows nothing.
+    fn outstanding(&self, revision: Revision) -> Option<Outstanding> {
+        let settings = self.published.directory.settings()?;
+        let verifiers_outlive =
+            Duration::from_millis(settings.times_kappa(settings.longest_v_max_ms()));
+        let mut table = self.table.lock();
+        self.begin(&mut table, &settings)
+            .then(|| table.outstanding(revision, self.clocks.boot(), verifiers_outlive))
+    }
+
+    /// Begins the table of a term that this node leads, once it has applied that term's
+    /// first entry: before, its state may lack a node that another leader admitted. Gives
+    /// whether the table is of the term that was applied last.
+    ///
+    /// A term that was led once was led by one node only, so what the metrics say of it
+    /// late is still true. Proofs of later terms have later read indices.
+    fn begin(&self, table: &mut Table, settings: &Settings) -> bool {
+        let Some(term) = self.applied_term() else {
+            return false;
+        };
+        let leads = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.current_leader == Some(self.own.0) && metrics.current_term == term
+        };
+        if !leads {
+            return false;
+        }
+        if table.is_of(term) {
+            return true;
+        }
+        let state = self.published.state.read();
+        let nodes = state.nodes();
+        let beginning = Beginning {
+            term,
+            now: self.clocks.boot(),
+            outlives: Duration::from_millis(settings.w_ms()),
+        };
+        #[cfg(simulation)]
+        let beginning = Beginning {
+            outlives: if is_made(Mutation::TermForgets) {
+                Duration::ZERO
+            } else {
+                beginning.outlives
+            },
+            ..beginning
+        };
+        table.begin(
+            &beginning,
+            nodes.map(|node| (node.number, node.removed_at.is_none())),
+        );
+        true
+    }
+
+    fn applied_term(&self) -> Option<u64> {
+        let position = self.published.position.read();
+        let last = position.last.as_ref()?;
+        Some(last.committed_leader_id().term)
+    }
+}
+
+/// Resolves when something moved, never when nobody is left to move it.
+async fn moved(changes: &mut watch::Receiver<()>) {
+    if changes.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

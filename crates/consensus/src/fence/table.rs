@@ -1,0 +1,304 @@
+//! Who may still go by a proof of freshness, as the leader of one term knows it; and
+//! how far each node has come. Pure: time is an argument.
+//!
+//! ```text
+//!  recorded ──► read index asked ──► proof given      a row is there before its proof is
+//!  R applied here ──► rows copied                     so a proof that is in no copy has a
+//!                                                     read index of R or later
+//!  copied rows: each until it reported R, or has run out
+//! ```
+//!
+//! A proof of an earlier term was confirmed by a quorum of which some voter then elected
+//! this leader: it was asked for before that, and W after the table began none is left.
+//! Whoever those were given to is a node of the applied state, so the table begins with
+//! one row for each. It names no process: what is heard of the node's running one will do,
+//! because those before it are dead.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chancery_credential::{NodeNumber, Revision};
+use chancery_revocation::BootTime;
+
+use super::process::Process;
+
+/// What a process says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) process: Process,
+    /// What its readers see.
+    pub(crate) applied: Revision,
+    /// What every verifier that goes by its node's answers knows; `None`: it cannot tell.
+    pub(crate) verifiers: Option<Revision>,
+}
+
+/// Why a process is given no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoHolder {
+    #[error("it is {0}, and a later one was heard of: this process should have ended")]
+    Earlier(Process),
+    #[error(
+        "two processes say that they are {0}: its data directory was copied; stop one of them, \
+         and admit its node anew"
+    )]
+    Copy(Process),
+    #[error("{0} has given its proofs back")]
+    Ended(Process),
+}
+
+/// What a table begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning {
+    /// The term that this node leads.
+    pub(crate) term: u64,
+    pub(crate) now: BootTime,
+    /// W, of the longest F that may count.
+    pub(crate) outlives: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// The term that it is of; `None` before this process led.
+    term: Option<u64>,
+    rows: BTreeMap<NodeNumber, Row>,
+    /// Facts, whatever the term.
+    heard: BTreeMap<NodeNumber, Heard>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Until when any process of the node may go by what an earlier leader gave it.
+    before: BootTime,
+    /// Until when its newest process may go by what this one gave it.
+    held: Option<(Process, BootTime)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    report: Report,
+    /// It has given its proofs back in this term, so that no later process of its node
+    /// holds one of an earlier term.
+    ended: bool,
+}
+
+impl Table {
+    pub(crate) fn is_of(&self, term: u64) -> bool {
+        self.term == Some(term)
+    }
+
+    /// Begins anew when the term is another. `nodes` are those of the applied state,
+    /// and whether each can serve at all: who was removed cannot, but verifiers may still
+    /// go by what it told them.
+    pub(crate) fn begin(
+        &mut self,
+        beginning: &Beginning,
+        nodes: impl Iterator<Item = (NodeNumber, bool)>,
+    ) {
+        if self.is_of(beginning.term) {
+            return;
+        }
+        self.term = Some(beginning.term);
+        let row = |serves: bool| Row {
+            before: if serves {
+                beginning.now.plus(beginning.outlives)
+            } else {
+                beginning.now
+            },
+            held: None,
+        };
+        self.rows = nodes.map(|(node, serves)| (node, row(serves))).collect();
+        let rows = &self.rows;
+        self.heard.retain(|node, _| rows.contains_key(node));
+        // Since it was heard a later process may have been given proofs by another leader.
+        for heard in self.heard.values_mut() {
+            heard.ended = false;
+        }
+    }
+
+    /// The process may go by a proof until then. Before its read index is asked for.
+    ///
+    /// # Errors
+    /// [`NoHolder`]: it must get none.
+    pub(crate) fn record(
+        &mut self,
+        node: NodeNumber,
+        process: Process,
+        now: BootTime,
+        until: BootTime,
+    ) -> Result<(), NoHolder> {
+        self.may_hold(node, process)?;
+        let row = self.rows.entry(node).or_insert(Row {
+            before: now,
+            held: None,
+        });
+        // A process that came later says that those before it are dead.
+        row.held = match row.held {
+            Some((holder, held)) if holder == process => Some((process, held.max(until))),
+            _ => Some((process, until)),
+        };
+        Ok(())
+    }
+
+    fn may_hold(&self, node: NodeNumber, process: Process) -> Result<(), NoHolder> {
+        let held = (self.rows.get(&node)).and_then(|row| row.held.map(|(holder, _)| holder));
+        let heard = self.heard.get(&node);
+        for known in held
+            .into_iter()
+            .chain(heard.map(|heard| heard.report.process))
+        {
+            if process.is_copy_of(&known) {
+                return Err(NoHolder::Copy(process));
+            }
+            if process < known {
+                return Err(NoHolder::Earlier(process));
+            }
+        }
+        match heard {
+            Some(heard) if heard.ended && heard.report.process == process => {
+                Err(NoHolder::Ended(process))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a report; that of an earlier process, or of a copy, says nothing. Gives
+    /// whether anything is new.
+    pub(crate) fn hear(&mut self, node: NodeNumber, report: Report) -> bool {
+        let Some(heard) = self.heard.get_mut(&node) else {
+            let ended = false;
+            self.heard.insert(node, Heard { report, ended });
+            return true;
+        };
+        let known = heard.report;
+        if report.process.is_copy_of(&known.process) || report.process < known.process {
+            return false;
+        }
+        if report.process > known.process {
+            let ended = false;
+            *heard = Heard { report, ended };
+            return true;
+        }
+        heard.report.applied = known.applied.max(report.applied);
+        heard.report.verifiers = known.verifiers.max(report.verifiers);
+        heard.report != known
+    }
+
+    /// The process has withdrawn its proofs and asks for none again.
+    pub(crate) fn end(&mut self, node: NodeNumber, report: Report, now: BootTime) {
+        self.hear(node, report);
+        let Some(heard) = self.heard.get_mut(&node) else {
+            return;
+        };
+        if heard.report.process != report.process {
+            return;
+        }
+        heard.ended = true;
+        if let Some(row) = self.rows.get_mut(&node) {
+            row.before = row.before.min(now);
+            row.held = None;
+        }
+    }
+
+    /// What `revision`, which this node has applied, has to wait for, from now on.
+    /// `verifiers_outlive` is V_max·κ.
+    pub(crate) fn outstanding(
+        &self,
+        revision: Revision,
+        now: BootTime,
+        verifiers_outlive: Duration,
+    ) -> Outstanding {
+        let mut outstanding = Outstanding {
+            revision,
+            holders: Vec::new(),
+            verifiers: Vec::new(),
+        };
+        for (node, row) in &self.rows {
+            let mut served_until = row.before;
+            if row.before > now {
+                outstanding.holders.push((*node, None, row.before));
+            }
+            if let Some((process, until)) = row.held {
+                served_until = served_until.max(until);
+                if until > now {
+                    outstanding.holders.push((*node, Some(process), until));
+                }
+            }
+            // A verifier accepts on nothing that is older than V by its own clock,
+            // whoever answered it and when: V·κ after the commit it knows, or refuses.
+            let until = served_until.min(now).plus(verifiers_outlive);
+            if until > now {
+                outstanding.verifiers.push((*node, until));
+            }
+        }
+        outstanding
+    }
+
+    /// How far what a change had to wait for has come.
+    pub(crate) fn look(&self, outstanding: &Outstanding, now: BootTime) -> Look {
+        let mut look = Look::default();
+        for (node, process, until) in &outstanding.holders {
+            if self.has_applied(*node, *process, outstanding.revision) {
+                continue;
+            }
+            if *until > now {
+                look.waiting_for.push((*node, *until));
+            } else {
+                look.waited_out.push(*node);
+            }
+        }
+        look.waited_out.dedup();
+        let waiting = &look.waiting_for;
+        look.waited_out
+            .retain(|node| !waiting.iter().any(|(waited, _)| waited == node));
+        let waits = |(node, until): &&(NodeNumber, BootTime)| {
+            *until > now && !self.verifiers_know(*node, outstanding.revision)
+        };
+        look.verifiers = (outstanding.verifiers.iter().filter(waits).copied()).collect();
+        look
+    }
+
+    /// Nothing that a holder begins from now on, on any proof that it was given before,
+    /// is without the revision.
+    fn has_applied(&self, node: NodeNumber, holder: Option<Process>, revision: Revision) -> bool {
+        let Some(Heard { report, ended }) = self.heard.get(&node) else {
+            return false;
+        };
+        match holder {
+            Some(holder) if report.process.is_copy_of(&holder) => false,
+            // Who was heard of later began when the holder was dead.
+            Some(holder) if report.process > holder => true,
+            Some(holder) if report.process < holder => false,
+            _ => *ended || report.applied >= revision,
+        }
+    }
+
+    fn verifiers_know(&self, node: NodeNumber, revision: Revision) -> bool {
+        let heard = self.heard.get(&node);
+        heard.is_some_and(|heard| heard.report.verifiers >= Some(revision))
+    }
+}
+
+/// What one change waits for: the rows as they were when the leader had applied it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outstanding {
+    revision: Revision,
+    /// The process, or any of the node; and until when it may go by an older proof.
+    holders: Vec<(NodeNumber, Option<Process>, BootTime)>,
+    /// Until when a verifier may go by what a node told it before.
+    verifiers: Vec<(NodeNumber, BootTime)>,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Whose proofs ran out before they reported it.
+    pub(crate) waited_out: Vec<NodeNumber>,
+    /// Who may still go by an older proof, and until when.
+    pub(crate) waiting_for: Vec<(NodeNumber, BootTime)>,
+    /// Whose verifiers may still go by an older answer, and until when.
+    pub(crate) verifiers: Vec<(NodeNumber, BootTime)>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "table_tests.rs"]
+mod tests;
