@@ -119,21 +119,24 @@ impl Client {
         let what = format!("{command:?}");
         let takes_away = takes_away(&command);
         let outcome = self.write(command, attempts).await;
-        let mut oracle = self.oracle.lock();
         let short: String = what.chars().take(60).collect();
         let Some(outcome) = outcome else {
-            oracle.note(format_args!("unknown: {short}"));
+            self.oracle.lock().note(format_args!("unknown: {short}"));
             return None;
         };
+        self.hear(&outcome, &short, asked_us, owner);
+        if outcome.verdict.is_ok() && takes_away && self.random.u8(0..8) > 0 {
+            self.await_enforced(outcome.revision).await;
+        }
+        Some(outcome.verdict)
+    }
+
+    fn hear(&self, outcome: &Outcome, short: &str, asked_us: u64, owner: Option<String>) {
+        let mut oracle = self.oracle.lock();
         match &outcome.verdict {
             Ok(_) => {
                 oracle.note(format_args!("{short} at {}", outcome.revision));
                 oracle.answered(outcome.revision.0, asked_us, owner);
-                drop(oracle);
-                if takes_away && self.random.u8(0..8) > 0 {
-                    self.await_enforced(outcome.revision).await;
-                }
-                return Some(outcome.verdict);
             }
             Err(rejection) => {
                 oracle.note(format_args!("{short} refused: {rejection}"));
@@ -142,7 +145,6 @@ impl Client {
                 }
             }
         }
-        Some(outcome.verdict)
     }
 
     /// Waits until a change is in force on every node, through whichever is there.
@@ -153,6 +155,7 @@ impl Client {
                 continue;
             };
             let within = Duration::from_millis(self.random.u64(200..4_000));
+            let asked_us = self.oracle.lock().true_us;
             let asked = self.board.ask(node, move |consensus| async move {
                 consensus.enforcement(revision, Wait::Nodes, within).await
             });
@@ -161,7 +164,7 @@ impl Client {
                 continue;
             };
             let mut oracle = self.oracle.lock();
-            oracle.told(node, revision, &told);
+            oracle.told(node, revision, &told, asked_us);
             if told.state == EnforcementState::Enforced {
                 return;
             }

@@ -20,6 +20,9 @@ pub const FRESHNESS_MS: u64 = 2_000;
 /// that is as slow as it may be, and what a step of the simulation is too coarse for.
 const BOUND_US: u64 = FRESHNESS_MS * 1_000 * 10 / 9 + SLACK_US;
 const SLACK_US: u64 = 8_000;
+/// W, and how coarse it is known who leads.
+const W_US: u64 = 2_445_000;
+const LATE_US: u64 = 50_000;
 /// Tokens that are looked at again and again.
 const TOKENS: usize = 128;
 /// What a machine's boot clock showed when, at most.
@@ -82,6 +85,8 @@ pub struct Oracle {
     answered: Vec<(u64, u64)>,
     /// From when on what stands at a revision was said to be in force everywhere.
     enforced: BTreeMap<u64, u64>,
+    /// In which term it was said of a revision by when it would be.
+    promises: BTreeMap<u64, (u64, u64)>,
 }
 
 /// How much was done.
@@ -297,7 +302,7 @@ impl Oracle {
     }
 
     /// A node has said how far a change has come.
-    pub fn told(&mut self, node: u64, revision: Revision, told: &Enforcement) {
+    pub fn told(&mut self, node: u64, revision: Revision, told: &Enforcement, asked_us: u64) {
         let Enforcement {
             state,
             waited_out,
@@ -311,6 +316,32 @@ impl Oracle {
             self.counts.enforced += 1;
             let at_us = self.true_us;
             self.enforced.entry(revision.0).or_insert(at_us);
+        }
+        if let (EnforcementState::Committed, Some(at_most)) = (state, told.at_most) {
+            self.is_no_later(revision, at_most.as_micros() as u64, asked_us);
+        }
+    }
+
+    /// A leader waits W at most, and no longer than it said: an answer to who asked after
+    /// that says that it is over, unless another leads since.
+    fn is_no_later(&mut self, revision: Revision, at_most_us: u64, asked_us: u64) {
+        if at_most_us > W_US {
+            self.violated(format!("a change is waited for {at_most_us} us more"));
+        }
+        let term = self.leaders.keys().next_back().copied().unwrap_or(0);
+        let by_us = self.true_us + at_most_us * 10 / 9 + LATE_US;
+        match self.promises.get(&revision.0) {
+            Some((promised, by_us)) if *promised == term => {
+                if asked_us > *by_us {
+                    let late = asked_us - by_us;
+                    self.violated(format!(
+                        "{revision} is not in force {late} us after it was to be"
+                    ));
+                }
+            }
+            _ => {
+                self.promises.insert(revision.0, (term, by_us));
+            }
         }
     }
 
