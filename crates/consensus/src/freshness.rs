@@ -19,11 +19,11 @@ use std::{
 };
 
 use chancery_credential::{NodeNumber, Revision};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
 use openraft::{LinearizerOption, errors::RaftError};
-#[cfg(simulation)]
-use chancery_mutation::{Mutation, is_made};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -195,6 +195,12 @@ impl Prover {
         // The leader's F, or that of the state just reached, whichever is shorter.
         let own_ms = self.freshness_ms().unwrap_or(freshness_ms);
         let bound = Duration::from_millis(freshness_ms.min(own_ms));
+        #[cfg(simulation)]
+        let bound = if is_made(Mutation::BoundW) {
+            bound * 11 / 9
+        } else {
+            bound
+        };
         #[cfg(simulation)]
         let asked_at = if is_made(Mutation::ProofFromAnswer) {
             self.clocks.boot()

@@ -17,8 +17,8 @@ use openraft::{
 };
 
 use crate::{
-    disk_work::on_a_thread,
     codec::{decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote},
+    disk_work::on_a_thread,
     peers::limits::MAX_APPEND_BYTES,
     raft::{Entry, LogId, Types, Vote},
     release::Hold,

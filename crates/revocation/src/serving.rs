@@ -117,7 +117,11 @@ impl Serving {
         #[cfg(not(simulation))]
         let age = self.freshness.ok_or(Stale)?.age(now.boot)?;
         #[cfg(simulation)]
-        let age = match self.freshness.ok_or(Stale).and_then(|proof| proof.age(now.boot)) {
+        let age = match self
+            .freshness
+            .ok_or(Stale)
+            .and_then(|proof| proof.age(now.boot))
+        {
             Err(Stale) if is_made(Mutation::ServeStale) => Duration::ZERO,
             age => age?,
         };

@@ -5,8 +5,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rocksdb::{DB, IteratorMode, Options, WriteOptions, checkpoint, statistics::Ticker};
 pub(crate) use rocksdb::{Cache, WriteBatch};
+use rocksdb::{DB, IteratorMode, Options, WriteOptions, checkpoint, statistics::Ticker};
 
 pub(crate) use crate::options::block_cache;
 use crate::{Error, Footprint, Marker, Result, durable, options};

@@ -46,7 +46,7 @@ mod options;
 mod row;
 mod sealed;
 #[cfg(simulation)]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::indexing_slicing)]
 pub mod simulated;
 mod starts;
 mod state;

@@ -70,6 +70,10 @@ mutations! {
     RequestTwice = "request-twice",
     /// a node that is being removed is given proofs
     RetiringServes = "retiring-serves",
+    /// a node goes by its proof for W, not for F
+    BoundW = "bound-w",
+    /// a node gives its proof back and keeps it
+    DrainServes = "drain-serves",
     /// a change is called in force as soon as it is committed
     FenceUnwaited = "fence-unwaited",
     /// a holder is taken down after the read index was asked for

@@ -40,6 +40,8 @@ struct Notes {
     gone: BTreeSet<u64>,
     installed: BTreeSet<u64>,
     enrolled: BTreeSet<u64>,
+    /// Whose process ends in order, and whether it has ended.
+    draining: BTreeMap<u64, bool>,
 }
 
 #[derive(Clone)]
@@ -56,6 +58,7 @@ impl Default for Board {
             gone: BTreeSet::new(),
             installed: BTreeSet::from([1]),
             enrolled: BTreeSet::from([1]),
+            draining: BTreeMap::new(),
         })))
     }
 }
@@ -75,7 +78,10 @@ impl Board {
     }
 
     pub fn went_down(&self, node: u64) {
-        let former = self.0.lock().up.remove(&node);
+        let mut notes = self.0.lock();
+        notes.draining.remove(&node);
+        let former = notes.up.remove(&node);
+        drop(notes);
         drop(former);
     }
 
@@ -128,6 +134,36 @@ impl Board {
         wanted.all(|node| notes.up.contains_key(node))
     }
 
+    /// Has the process of a node end in order.
+    pub fn drain(&self, node: u64) {
+        let mut notes = self.0.lock();
+        let Some(up) = notes.up.get(&node) else {
+            return;
+        };
+        let board = self.clone();
+        let job: Job = Box::new(move |consensus| {
+            Box::pin(async move {
+                consensus.give_back().await;
+                consensus.shutdown().await;
+                board.0.lock().draining.insert(node, true);
+            })
+        });
+        if up.jobs.send(job).is_ok() {
+            notes.draining.entry(node).or_insert(false);
+        }
+    }
+
+    pub fn is_draining(&self, node: u64) -> bool {
+        self.0.lock().draining.contains_key(&node)
+    }
+
+    /// Whose processes have ended in order.
+    pub fn drained(&self) -> Vec<u64> {
+        let notes = self.0.lock();
+        let drained = notes.draining.iter().filter(|(_, ended)| **ended);
+        drained.map(|(node, _)| *node).collect()
+    }
+
     pub fn up(&self) -> Vec<u64> {
         self.0.lock().up.keys().copied().collect()
     }
@@ -138,7 +174,11 @@ impl Board {
 
     /// Has the process of a node do something; none when it died over it, or is not
     /// there.
-    pub async fn ask<T, F>(&self, node: u64, work: impl FnOnce(Consensus) -> F + Send + 'static) -> Option<T>
+    pub async fn ask<T, F>(
+        &self,
+        node: u64,
+        work: impl FnOnce(Consensus) -> F + Send + 'static,
+    ) -> Option<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,

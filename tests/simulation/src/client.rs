@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{Actor, Answer, Command, Rejection, RequestId};
 use chancery_consensus::{
-    ChangeError, EnforcementState, MembershipChange, Outcome, Progress, Proposal, ProposeError, Wait,
+    ChangeError, EnforcementState, MembershipChange, Outcome, Progress, Proposal, ProposeError,
+    Wait,
 };
 use chancery_credential::{NodeNumber, Revision};
 use parking_lot::Mutex;
@@ -184,14 +185,14 @@ impl Client {
     /// Writes on, until the trial is over.
     pub async fn work(mut self, agents: usize) {
         while self.board.phase() == Phase::Trial {
-            self.rest(10..800).await;
+            self.rest(5..400).await;
             let agent = subject(self.random.usize(0..agents));
             let attempts = self.random.usize(1..8);
             match self.random.u8(0..100) {
-                0..30 => drop(self.add_owner(attempts).await),
-                30..55 => drop(self.order(Command::Suspend(agent), None, attempts).await),
-                55..80 => drop(self.order(Command::Resume(agent), None, attempts).await),
-                80..90 => drop(self.order(Command::RevokeHeld(agent), None, attempts).await),
+                0..15 => drop(self.add_owner(attempts).await),
+                15..45 => drop(self.order(Command::Suspend(agent), None, attempts).await),
+                45..75 => drop(self.order(Command::Resume(agent), None, attempts).await),
+                75..90 => drop(self.order(Command::RevokeHeld(agent), None, attempts).await),
                 90..96 => self.revoke_token().await,
                 96..98 => self.revoke_issuer().await,
                 _ => {
@@ -280,6 +281,7 @@ impl Client {
         let node = NodeNumber(number);
         let seat = Command::SeatNode { node, seat: Voter };
         let seated = self.order(seat, None, attempts).await;
-        matches!(seated, Some(Ok(_))) && self.change(MembershipChange::Promote(node), attempts).await
+        matches!(seated, Some(Ok(_)))
+            && self.change(MembershipChange::Promote(node), attempts).await
     }
 }

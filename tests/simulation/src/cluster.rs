@@ -1,13 +1,12 @@
 //! Names, keys and settings of a simulated cluster.
 
-use chancery_authority::{
-    AgentSpec, Birth, Limits, NodeSpec, OperatorSpec, Role, Roles, Settings,
-};
+use std::collections::BTreeMap;
+
+use chancery_authority::{AgentSpec, Birth, Limits, NodeSpec, OperatorSpec, Role, Roles, Settings};
 use chancery_consensus::{PeerIdentity, PeerRecord};
-use chancery_credential::{
-    Grant, KeyThumbprint, Lineage, PeerPublicKey, PeerSigningKey, SpiffeId,
-};
+use chancery_credential::{Grant, KeyThumbprint, Lineage, PeerPublicKey, PeerSigningKey, SpiffeId};
 use p256::pkcs8::EncodePrivateKey as _;
+use parking_lot::Mutex;
 
 use crate::{network::address_of, oracle::FRESHNESS_MS};
 
@@ -35,7 +34,16 @@ pub fn peer_signer(node: u64) -> PeerSigningKey {
     PeerSigningKey::from_pkcs8_der(&peer_key(node)).expect("a peer key")
 }
 
+/// Made once: the arithmetic costs more than a second of simulated time.
 pub fn record(node: u64) -> PeerRecord {
+    static MADE: Mutex<BTreeMap<u64, PeerRecord>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock();
+    made.entry(node)
+        .or_insert_with(|| make_record(node))
+        .clone()
+}
+
+fn make_record(node: u64) -> PeerRecord {
     PeerRecord {
         name: format!("node-{node}"),
         peer_address: address_of(node),

@@ -378,7 +378,13 @@ fn are_the_same(seeds: &[u64], seconds: u64) -> ExitCode {
             .map(|(_, said)| said)
             .collect();
         let same = said.iter().all(|one| !one.failed && one.sum == said[0].sum);
-        println!("seed {seed}: {}", said.iter().map(|one| one.sum.as_str()).collect::<Vec<_>>().join(" "));
+        println!(
+            "seed {seed}: {}",
+            said.iter()
+                .map(|one| one.sum.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        );
         if !same {
             differ = true;
             for one in &said {

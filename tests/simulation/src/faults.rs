@@ -1,14 +1,18 @@
 //! What goes wrong, drawn from the seed.
 
-use chancery_storage::simulated::Crash;
+use chancery_storage::simulated::{Crash, Moment};
 
 /// One thing that goes wrong, for so long (microseconds).
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// A process ends, or a machine loses power; it starts again later.
     Crash(u64, Crash, u64),
+    /// A machine loses power just when that has come on its disk the next time.
+    Ambush(u64, Moment, u64),
     /// All of them at once.
     Blackout(Crash, u64),
+    /// A process gives back what others would wait for, ends in order, and starts again.
+    Drain(u64, u64),
     /// SIGSTOP: nothing runs, and the boot clock goes on.
     Pause(u64, u64),
     /// A node is cut off from all others.
@@ -96,10 +100,15 @@ impl Fault {
             Crash::Power
         };
         let away = random.u64(1_000..4_000_000);
-        if random.u8(0..12) == 0 {
-            Self::Blackout(how, away)
-        } else {
-            Self::Crash(one, how, away)
+        match random.u8(0..12) {
+            0 => Self::Blackout(how, away),
+            1 | 2 => Self::Drain(one, away),
+            3..6 => {
+                let moments = [Moment::Vote, Moment::Vote, Moment::Purge, Moment::Install];
+                let moment = random.choice(moments).unwrap_or(Moment::Vote);
+                Self::Ambush(one, moment, away)
+            }
+            _ => Self::Crash(one, how, away),
         }
     }
 

@@ -88,7 +88,9 @@ pub async fn run(given: Birthright) {
                 None => return,
             },
             why = &mut ended => {
-                oracle.lock().violated(format!("node {number}: {why}"));
+                if !given.board.is_draining(number) {
+                    oracle.lock().violated(format!("node {number}: {why}"));
+                }
                 return;
             }
             _ = &mut removed => {
@@ -173,9 +175,9 @@ impl Watcher {
         let told = self.view.get().map(|view| view.revision());
         if told.is_some_and(|told| told >= revision) {
             let node = self.node;
-            self.oracle
-                .lock()
-                .violated(format!("node {node} publishes revision {revision} before the rest"));
+            self.oracle.lock().violated(format!(
+                "node {node} publishes revision {revision} before the rest"
+            ));
         }
     }
 }

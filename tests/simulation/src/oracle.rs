@@ -106,7 +106,8 @@ pub struct Counts {
 impl Oracle {
     pub fn violated(&mut self, what: impl Into<String>) {
         let what = what.into();
-        self.trace.note(self.true_us, format_args!("VIOLATION {what}"));
+        self.trace
+            .note(self.true_us, format_args!("VIOLATION {what}"));
         if self.violations.len() < 16 {
             self.violations.push(what);
         }
@@ -360,7 +361,11 @@ impl Oracle {
             ));
         }
         let at_us = self.true_us;
-        if self.answered.last().is_none_or(|(last, _)| *last < revision) {
+        if self
+            .answered
+            .last()
+            .is_none_or(|(last, _)| *last < revision)
+        {
             self.answered.push((revision, at_us));
         }
         if let Some(owner) = owner {

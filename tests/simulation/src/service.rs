@@ -24,6 +24,9 @@ use crate::{
 /// test here.
 const SIGNED: u32 = 24;
 
+/// Tokens that are looked at in a turn.
+const CHECKS: usize = 6;
+
 pub struct Service {
     pub node: u64,
     pub consensus: Consensus,
@@ -56,8 +59,9 @@ impl Service {
             } else {
                 self.mint();
             }
-            self.check();
-            self.check();
+            for _ in 0..CHECKS {
+                self.check();
+            }
         }
     }
 
@@ -106,7 +110,10 @@ impl Service {
     }
 
     fn draw(&mut self) -> (usize, bool) {
-        (self.random.usize(0..AGENTS), self.random.u32(0..SIGNED) == 0)
+        (
+            self.random.usize(0..AGENTS),
+            self.random.u32(0..SIGNED) == 0,
+        )
     }
 
     fn sign(&self, serving: &Serving, agent: usize, signed: bool) -> Result<Minted, Refused> {
@@ -127,8 +134,8 @@ impl Service {
             ttl_seconds: 0,
             bearer: true,
         };
-        let allowed = authorise(&wanted, &entry, directory, &settings, now)
-            .map_err(|_| Refused::Other)?;
+        let allowed =
+            authorise(&wanted, &entry, directory, &settings, now).map_err(|_| Refused::Other)?;
         let mut random = [0; 12];
         getrandom::fill(&mut random).expect("entropy");
         let claims = Claims {

@@ -78,12 +78,14 @@ impl Truth {
     }
 
     pub fn reach(&mut self, reached: Decided) {
-        if self.reached.back().is_none_or(|last| last.revision < reached.revision) {
+        if self
+            .reached
+            .back()
+            .is_none_or(|last| last.revision < reached.revision)
+        {
             self.reached.push_back(reached);
         }
-        while self.reached.len() > 1
-            && self.reached[1].at_us + REMEMBERED_US < reached.at_us
-        {
+        while self.reached.len() > 1 && self.reached[1].at_us + REMEMBERED_US < reached.at_us {
             self.reached.pop_front();
         }
     }
@@ -96,7 +98,9 @@ impl Truth {
         event: &Event,
     ) -> Result<(), String> {
         match event {
-            Event::View(Change::Watermark { subject, revision }) if revision.0 == decided.revision => {
+            Event::View(Change::Watermark { subject, revision })
+                if revision.0 == decided.revision =>
+            {
                 let marks = self.watermarks.entry(subject.clone()).or_default();
                 marks.push(decided);
             }
@@ -119,7 +123,9 @@ impl Truth {
                 let subject = Subject::Agent(id.clone());
                 // A suspension kills what was held, a registration and a resumption nothing.
                 let kills = |event: &Event| match event {
-                    Event::View(Change::Watermark { subject: killed, .. }) => *killed == subject,
+                    Event::View(Change::Watermark {
+                        subject: killed, ..
+                    }) => *killed == subject,
                     _ => false,
                 };
                 let is = events.iter().any(kills);
@@ -129,7 +135,9 @@ impl Truth {
             Event::NodeChanged(node) => {
                 self.newest_node = self.newest_node.max(node.0);
                 let gone = state.revision().0 == decided.revision
-                    && state.node(*node).is_some_and(|node| node.removed_at.is_some());
+                    && state
+                        .node(*node)
+                        .is_some_and(|node| node.removed_at.is_some());
                 if gone {
                     self.removed.entry(node.0).or_insert(decided);
                 }
@@ -141,7 +149,11 @@ impl Truth {
 
     /// What was applied somewhere before that moment.
     pub fn reached_before(&self, at_us: u64) -> u64 {
-        let before = self.reached.iter().rev().find(|reached| reached.at_us < at_us);
+        let before = self
+            .reached
+            .iter()
+            .rev()
+            .find(|reached| reached.at_us < at_us);
         before.map_or(0, |reached| reached.revision)
     }
 

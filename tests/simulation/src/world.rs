@@ -10,7 +10,7 @@ use std::{
 };
 
 use chancery_revocation::Freshness;
-use chancery_storage::simulated::{self, Crash};
+use chancery_storage::simulated::{self, Crash, Moment};
 use parking_lot::Mutex;
 
 use crate::{
@@ -64,6 +64,11 @@ pub struct World {
     ends_at_us: u64,
     proofs: BTreeMap<u64, Freshness>,
     looked_us: u64,
+    /// How long it is away when it has drained.
+    drains: BTreeMap<u64, u64>,
+    /// Which machine waits for which moment, how often that had come, and how long it is
+    /// away then.
+    ambushes: Vec<(u64, Moment, u64, u64)>,
 }
 
 impl World {
@@ -88,6 +93,8 @@ impl World {
             ends_at_us: MAKING_US,
             proofs: BTreeMap::new(),
             looked_us: 0,
+            ambushes: Vec::new(),
+            drains: BTreeMap::new(),
             random,
             plan,
         }
@@ -134,9 +141,7 @@ impl World {
         let boot_ns = self.random.u64(1_000_000_000..1_000_000_000_000);
         let rate = self.random.u64(RATES);
         let machine = Machine::new(number, boot_ns, rate, self.true_us.clone());
-        machine
-            .clock
-            .set_wall(self.random.i64(-300..300));
+        machine.clock.set_wall(self.random.i64(-300..300));
         simulated::set_flush(&machine.root, self.plan.flush_us.clone());
         node::identity(number)
             .create_directory(&machine.root)
@@ -197,6 +202,7 @@ impl World {
             }
             machine.step(self.plan.step_us, now_us);
         }
+        self.spring();
         self.look();
         self.now_us += self.plan.step_us;
     }
@@ -252,6 +258,28 @@ impl World {
         self.commit(fault);
     }
 
+    fn spring(&mut self) {
+        for node in self.board.drained() {
+            let away = self.drains.get(&node).copied().unwrap_or(1_000);
+            self.oracle
+                .lock()
+                .note(format_args!("node {node} has drained"));
+            self.crash(node, Crash::Process, away);
+        }
+        let machines = &self.machines;
+        let sprung = |(node, moment, came, _): &mut (u64, Moment, u64, u64)| {
+            let machine = machines.get(node);
+            machine.is_some_and(|machine| simulated::moments(&machine.root, *moment) > *came)
+        };
+        let sprung: Vec<_> = self.ambushes.extract_if(.., sprung).collect();
+        for (node, moment, _, away) in sprung {
+            self.oracle
+                .lock()
+                .note(format_args!("node {node} is ambushed at {moment:?}"));
+            self.crash(node, Crash::Power, away);
+        }
+    }
+
     fn nodes(&self) -> Vec<u64> {
         let gone = self.board.gone();
         let nodes = self.machines.keys().copied();
@@ -266,6 +294,18 @@ impl World {
         let ends_us = match &fault {
             Fault::Crash(node, how, away) => {
                 self.crash(*node, *how, *away);
+                return;
+            }
+            Fault::Ambush(node, moment, away) => {
+                if let Some(machine) = self.machines.get(node) {
+                    let came = simulated::moments(&machine.root, *moment);
+                    self.ambushes.push((*node, *moment, came, *away));
+                }
+                return;
+            }
+            Fault::Drain(node, away) => {
+                self.board.drain(*node);
+                self.drains.insert(*node, *away);
                 return;
             }
             Fault::Blackout(how, away) => {
@@ -419,6 +459,7 @@ impl World {
                 _ => {}
             }
         }
+        self.ambushes.clear();
         self.network.mend_all();
         for machine in self.machines.values_mut() {
             machine.paused_until_us = 0;
@@ -550,7 +591,9 @@ async fn progress(client: &mut Client) {
             let view = consensus.view();
             let enrolled = client.board.is_enrolled(*node);
             let gone = client.board.gone().contains(node);
-            gone || leaves || !enrolled || (view.freshness().is_some() && view.revision().0 >= newest)
+            gone || leaves
+                || !enrolled
+                || (view.freshness().is_some() && view.revision().0 >= newest)
         });
         let all_there = client.board.all_are_up();
         if well && all_there {

@@ -128,8 +128,7 @@ impl Content {
 
     fn write(&mut self, batch: WriteBatch, durability: Durability) {
         make(&mut self.now, &batch);
-        self.pending
-            .push((batch, durability != Durability::Memory));
+        self.pending.push((batch, durability != Durability::Memory));
         if durability == Durability::Synced {
             self.sync();
         }

@@ -49,6 +49,7 @@ struct Machine {
     flush_us: Range<u64>,
     /// Raised by each crash: who was there before has nothing to say any more.
     life: u64,
+    moments: [u64; 3],
 }
 
 impl Default for Machine {
@@ -56,6 +57,7 @@ impl Default for Machine {
         Self {
             flush_us: 50..500,
             life: 0,
+            moments: [0; 3],
         }
     }
 }
@@ -90,6 +92,31 @@ pub fn broken_promises() -> Vec<String> {
     with(|disks| std::mem::take(&mut disks.broken))
 }
 
+/// What a crash at that very moment is most dangerous to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A vote was called saved.
+    Vote,
+    /// The log has forgotten entries.
+    Purge,
+    /// Another state was put in place.
+    Install,
+}
+
+/// How often that has come on the disk at `root`.
+pub fn moments(root: &Path, moment: Moment) -> u64 {
+    with(|disks| disks.machine(root).moments[moment as usize])
+}
+
+pub(crate) fn has_come(path: &Path, moment: Moment) {
+    with(|disks| {
+        let mut machines = disks.machines.iter_mut();
+        if let Some((_, machine)) = machines.find(|(root, _)| path.starts_with(root)) {
+            machine.moments[moment as usize] += 1;
+        }
+    });
+}
+
 /// A moment of the disk's, for work that waits for it.
 pub fn moment(root: &Path) -> Duration {
     with(|disks| {
@@ -121,7 +148,10 @@ impl Disks {
 
     /// Which life the machine lives that a path belongs to.
     pub(crate) fn life_of(&self, path: &Path) -> u64 {
-        let machine = self.machines.iter().find(|(root, _)| path.starts_with(root));
+        let machine = self
+            .machines
+            .iter()
+            .find(|(root, _)| path.starts_with(root));
         machine.map_or(0, |(_, machine)| machine.life)
     }
 
@@ -142,7 +172,8 @@ impl Disks {
             let promised = database.lock().promised();
             if left.as_ref().is_some_and(|left| left.survived < promised) {
                 let what = "was said to be on the disk, and a power cut took it";
-                self.broken.push(format!("{}: a write {what}", path.display()));
+                self.broken
+                    .push(format!("{}: a write {what}", path.display()));
             }
             let is_left = left.is_some();
             *database = Arc::new(Mutex::new(left.unwrap_or_default()));

@@ -10,9 +10,12 @@ use parking_lot::Mutex;
 
 use super::{
     commit::{Desk, Sink},
-    queue::Drained,
+    queue::{Change, Drained},
 };
-use crate::{Result, simulated};
+use crate::{
+    Result,
+    simulated::{self, Moment},
+};
 
 /// Writes what waits, until its desk is closed.
 pub(super) struct Writer {
@@ -31,11 +34,7 @@ impl Writer {
     pub(super) fn start(desk: Arc<Desk>, sink: Sink, path: &Path) -> Result<Self> {
         let writing = None;
         let disk = Arc::new(Mutex::new(Disk { sink, writing }));
-        tokio::spawn(write(
-            Arc::downgrade(&desk),
-            disk.clone(),
-            path.to_owned(),
-        ));
+        tokio::spawn(write(Arc::downgrade(&desk), disk.clone(), path.to_owned()));
         Ok(Self { desk, disk })
     }
 
@@ -66,6 +65,13 @@ async fn write(desk: Weak<Desk>, disk: Arc<Mutex<Disk>>, path: PathBuf) {
             tokio::time::sleep(simulated::moment(&root) / 4).await;
             if !drained.waiting.is_empty() {
                 simulated::promise(&root.join(super::DIRECTORY));
+            }
+            for waiting in &drained.waiting {
+                match waiting.change {
+                    Change::Vote(_) => simulated::has_come(&root, Moment::Vote),
+                    Change::Purge { .. } => simulated::has_come(&root, Moment::Purge),
+                    Change::Append { .. } | Change::Truncate { .. } => {}
+                }
             }
             desk.tell(drained, &outcome);
             continue;

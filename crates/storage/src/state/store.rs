@@ -252,6 +252,8 @@ impl StateStore {
         // From here on its files are not ours to remove: the pointer may name them.
         database.condemn(false);
         self.watch(installed::write(&self.inner.root, number))?;
+        #[cfg(simulation)]
+        crate::simulated::has_come(&self.inner.root, crate::simulated::Moment::Install);
         current.database.condemn(true);
         *current = Current {
             database,
