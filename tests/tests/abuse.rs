@@ -121,7 +121,8 @@ async fn who_neither_speaks_nor_reads_keeps_nobody_out_and_costs_little() {
     for _ in 0..WATCHERS {
         let feed = until("there was a place for its snapshot", || async {
             let mut client = RevocationServiceClient::new(shop.channel().unwrap());
-            client.watch(v1::WatchRequest::default()).await.ok()
+            let begin = tokio_stream::once(v1::WatchRequest::default());
+            client.watch(begin).await.ok()
         });
         unread.push(feed.await);
     }

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use chancery_client::{Client, Identity, meta, v1};
+use chancery_client::{Client, Idempotence, Identity, meta, v1};
 use chancery_credential::UnverifiedToken;
 use chancery_tests::{
     agent::{AUDIENCE, Agent, mint},
@@ -297,8 +297,16 @@ async fn watch(client: &Client, since: &str) -> Streaming<v1::WatchResponse> {
     let request = v1::WatchRequest {
         max_age_ms: 0,
         since: since.to_owned(),
+        ping: None,
     };
-    call!(client, RevocationServiceClient::watch, request).unwrap()
+    let feed = client.call(Idempotence::Repeatable, |channel| {
+        let begin = tokio_stream::once(request.clone());
+        async move { RevocationServiceClient::new(channel).watch(begin).await }
+    });
+    let mut feed = feed.await.unwrap();
+    let terms = feed.message().await.unwrap().unwrap().event;
+    assert!(matches!(terms, Some(Event::Terms(_))), "{terms:?}");
+    feed
 }
 
 /// Reads on to the first delta in which something is revoked; every delta has to

@@ -313,7 +313,7 @@ impl Consensus {
     /// be given back runs out by itself.
     pub async fn give_back(&self) {
         self.inner.members.give_the_lead_back(GIVE_BACK_LIMIT).await;
-        self.inner.published.view.withdraw();
+        self.inner.prover.withdraw();
         if !self.inner.reporter.say_ended(GIVE_BACK_LIMIT).await {
             tracing::warn!("nobody heard that this node's proofs are given back");
         }

@@ -13,7 +13,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -106,6 +106,8 @@ pub(crate) struct Prover {
     /// The greatest read index that a leader ever named: there is at least so much to
     /// apply.
     pub(crate) heard: AtomicU64,
+    /// No proof is asked for any more.
+    pub(crate) withdrawn: AtomicBool,
 }
 
 impl Prover {
@@ -146,8 +148,21 @@ impl Prover {
         }
     }
 
+    /// Asks for no proof again: this node serves no more.
+    pub(crate) fn withdraw(&self) {
+        #[cfg(simulation)]
+        if is_made(Mutation::DrainServes) {
+            return;
+        }
+        self.withdrawn.store(true, Ordering::Release);
+        self.published.view.withdraw();
+    }
+
     /// Gives whether it succeeded.
     async fn try_prove(&self) -> bool {
+        if self.withdrawn.load(Ordering::Acquire) {
+            return false;
+        }
         let trouble = self.prove().await.err();
         let told = trouble.as_ref().map(ToString::to_string);
         let before = std::mem::replace(&mut *self.trouble.lock(), told);

@@ -101,9 +101,12 @@ impl Proposer {
             digest,
         };
         check_size(&command, &meta)?;
+        let began = self.clocks.boot();
         let attempts = self.attempts(&command, &meta, manner, within);
         let outcome = self.timed(within, attempts).await?;
-        let applied = self.published.reach(outcome.revision, within).await;
+        let passed = self.clocks.boot().since(began).unwrap_or_default();
+        let left = within.saturating_sub(passed).max(PAUSE);
+        let applied = self.published.reach(outcome.revision, left).await;
         if !applied {
             let revision = outcome.revision;
             let reason =

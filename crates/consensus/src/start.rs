@@ -3,7 +3,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -142,6 +145,7 @@ impl Consensus {
             wanted: Arc::default(),
             trouble: Mutex::new(None),
             heard: AtomicU64::new(0),
+            withdrawn: AtomicBool::new(false),
         });
         let proposer = Arc::new(Proposer {
             own: node,
@@ -200,6 +204,7 @@ impl Consensus {
             post(&deserted, server),
             post(&deserted, prover.clone().run()),
             post(&deserted, reporter.clone().run()),
+            post(&deserted, prover.fence.clone().begin_each_term()),
             post(&deserted, introduction.run()),
             post(&deserted, members.clone().end_what_was_begun()),
             post(&deserted, members.clone().lead_by_no_lone_clock()),

@@ -148,10 +148,6 @@ impl View {
     /// and no proof that is still under way changes that. A node that has stopped
     /// serving does so before it says that nobody has to wait for it.
     pub fn withdraw(&self) {
-        #[cfg(simulation)]
-        if chancery_mutation::is_made(chancery_mutation::Mutation::DrainServes) {
-            return;
-        }
         self.freshness.withdraw();
     }
 

@@ -56,6 +56,7 @@ mod start;
 mod status;
 #[cfg(test)]
 mod story;
+mod subscriptions;
 pub mod tls;
 
 pub use config::{Config, ConfigError};

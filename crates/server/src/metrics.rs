@@ -9,7 +9,10 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 
-use crate::{clock::SystemClock, recent::Recent, start::broken_rules, status::NodeStatus};
+use crate::{
+    clock::SystemClock, recent::Recent, start::broken_rules, status::NodeStatus,
+    subscriptions::Subscriptions,
+};
 
 /// The process has a recorder already.
 #[derive(Debug, Error)]
@@ -67,6 +70,14 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     describe_gauge!(
         "chancery_subscribers",
         "Watchers of revocations connected to this node."
+    );
+    describe_gauge!(
+        "chancery_verifiers",
+        "Verifiers that can still serve by what this node answered them."
+    );
+    describe_gauge!(
+        "chancery_verifiers_applied_revision",
+        "What all of them have applied; absent until this process is old enough to know."
     );
     describe_gauge!("chancery_agents", "Agents registered.");
     describe_gauge!("chancery_ready", "1 while new callers should come here.");
@@ -169,6 +180,7 @@ pub(crate) struct Gauges {
     pub(crate) consensus: Consensus,
     pub(crate) status: NodeStatus,
     pub(crate) recent: Arc<Recent>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
 }
 
 impl Gauges {
@@ -249,6 +261,12 @@ impl Gauges {
             // One cache for both databases.
             gauge!("chancery_memory_bytes", "part" => "block_cache").set(float(state.block_cache));
         }
+        let now = SystemClock::boot();
+        if let Some(known) = self.subscriptions.known(now) {
+            gauge!("chancery_verifiers_applied_revision").set(float(known.0));
+        }
+        let verifiers = self.subscriptions.count(now);
+        gauge!("chancery_verifiers").set(float(verifiers as u64));
         gauge!("chancery_memory_bytes", "part" => "recent_changes")
             .set(float(self.recent.weight() as u64));
     }

@@ -10,13 +10,19 @@
 use std::{future::Future, sync::Arc};
 
 use chancery_authority::MAX_NODES;
-use chancery_consensus::Consumer;
 use tokio::runtime::Runtime;
 use tracing::{error, info};
 
 use crate::{
-    admission::InstalledNode, config::Config, issuance::DrawSeed, recent::Recent, running::Running,
-    serve_error::ServeError, start,
+    admission::InstalledNode,
+    clock::SystemClock,
+    config::Config,
+    issuance::DrawSeed,
+    recent::Recent,
+    running::Running,
+    serve_error::ServeError,
+    start::{self, Followers},
+    subscriptions::Subscriptions,
 };
 
 /// Runs a node until `shutdown` resolves, then drains it. Its signing keys are
@@ -87,11 +93,14 @@ async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let process = start::draw_process()?;
-    let recent = Arc::new(Recent::default());
-    let consumers: Vec<Arc<dyn Consumer>> = vec![recent.clone()];
-    let consensus = start::consensus(config, &installed, process, &threads.raft, consumers).await?;
+    let followers = Followers {
+        recent: Arc::new(Recent::default()),
+        subscriptions: Arc::new(Subscriptions::new(SystemClock::boot())),
+    };
+    let starting = start::consensus(config, &installed, process, &threads.raft, &followers);
+    let consensus = starting.await?;
     let starting = Running::start(
-        config, &installed, process, draw_seed, &consensus, recent, threads,
+        config, &installed, process, draw_seed, &consensus, followers, threads,
     );
     let running = match starting.await {
         Ok(running) => running,

@@ -30,12 +30,12 @@ use crate::{
     node::Threads,
     open_files,
     rate::Rates,
-    recent::Recent,
     records::{self, Author, BootId, RECORDS_DIRECTORY, Records, RecordsError},
     registry::{self, Principals},
     routes,
     serve_error::ServeError,
     service::Desk,
+    start::Followers,
     status::NodeStatus,
     tls,
 };
@@ -81,7 +81,10 @@ impl Running {
         process: u64,
         draw_seed: DrawSeed,
         consensus: &Consensus,
-        recent: Arc<Recent>,
+        Followers {
+            recent,
+            subscriptions,
+        }: Followers,
         Threads { raft, api }: &Threads,
     ) -> Result<Self, ServeError> {
         let deserted = CancellationToken::new();
@@ -113,6 +116,7 @@ impl Running {
             bounds,
             process,
         );
+        subscriptions.serve(consensus.view().clone());
         let desk = Arc::new(Desk {
             consensus: consensus.clone(),
             minter: Minter {
@@ -126,12 +130,14 @@ impl Running {
             turns: Turns::new(config.api_threads),
             status: status.clone(),
             recent: recent.clone(),
+            subscriptions: subscriptions.clone(),
         });
         let (routes, reporter) = routes::all(desk)?;
         let gauges = Gauges {
             consensus: consensus.clone(),
             status: status.clone(),
             recent,
+            subscriptions,
         };
         running.serve_admin(config, gauges, api).await?;
 

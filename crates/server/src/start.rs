@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{Inequality, RequestId, Settings};
 use chancery_consensus::{
-    Admission, Clocks, Compaction, Consensus, Consumer, Entropy, HistoryBounds, NoVerifiers,
-    Options, PeerIdentity, PeerRecord, SystemClocks, TcpTransport, Timing,
+    Admission, Clocks, Compaction, Consensus, Entropy, HistoryBounds, Options, PeerIdentity,
+    PeerRecord, SystemClocks, TcpTransport, Timing,
 };
 use tokio::runtime::Runtime;
 use tracing::{error, info};
 
 use crate::{
     admission::InstalledNode, clock::SystemClock, config::Config, issuance::DrawSeed,
-    serve_error::ServeError,
+    recent::Recent, serve_error::ServeError, subscriptions::Subscriptions,
 };
 
 /// Steps of the log that what follows it in this process may be behind before it looks
@@ -49,6 +49,12 @@ pub(crate) fn seeds() -> DrawSeed {
     Box::new(|seed| Ok(getrandom::fill(seed)?))
 }
 
+/// What of this process follows the state, or is asked what it knows of it.
+pub(crate) struct Followers {
+    pub(crate) recent: Arc<Recent>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+}
+
 /// Opens the node's databases and takes part in the cluster, on Raft's own
 /// runtime.
 pub(crate) async fn consensus(
@@ -56,10 +62,9 @@ pub(crate) async fn consensus(
     installed: &InstalledNode,
     process: u64,
     raft: &Runtime,
-    consumers: Vec<Arc<dyn Consumer>>,
+    followers: &Followers,
 ) -> Result<Consensus, ServeError> {
-    let mut options = options(config, installed, process, raft).await?;
-    options.consumers = consumers;
+    let options = options(config, installed, process, raft, followers).await?;
     let consensus = raft
         .spawn(Consensus::start(options))
         .await
@@ -99,6 +104,7 @@ async fn options(
     installed: &InstalledNode,
     process: u64,
     raft: &Runtime,
+    followers: &Followers,
 ) -> Result<Options, ServeError> {
     let address = config.peer_listen;
     let transport = raft
@@ -119,8 +125,8 @@ async fn options(
         transport: Arc::new(transport),
         clocks: Arc::new(SystemClocks) as Arc<dyn Clocks>,
         entropy: Arc::new(SystemEntropy),
-        verifiers: Arc::new(NoVerifiers::default()),
-        consumers: Vec::new(),
+        verifiers: followers.subscriptions.clone(),
+        consumers: vec![followers.recent.clone(), followers.subscriptions.clone()],
         timing: Timing::default(),
         history: HistoryBounds {
             bytes: config.history_mib << 20,

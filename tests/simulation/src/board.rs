@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use chancery_consensus::{Consensus, PeerRecord};
@@ -144,6 +145,8 @@ impl Board {
         let job: Job = Box::new(move |consensus| {
             Box::pin(async move {
                 consensus.give_back().await;
+                // The server has more to end.
+                tokio::time::sleep(Duration::from_millis(700)).await;
                 consensus.shutdown().await;
                 board.0.lock().draining.insert(node, true);
             })

@@ -62,7 +62,8 @@ async fn what_is_measured_is_described_and_names_nobody() {
     let channel = cluster.operator().channel().unwrap();
     let mut watching = RevocationServiceClient::new(channel);
     let request = chancery_client::v1::WatchRequest::default();
-    let mut feed = watching.watch(request).await.unwrap().into_inner();
+    let begin = tokio_stream::once(request);
+    let mut feed = watching.watch(begin).await.unwrap().into_inner();
     feed.message().await.unwrap();
 
     let (_, metrics) = get(&admin, "/metrics").unwrap();

@@ -71,11 +71,13 @@ pub async fn run(args: &WatchArgs, output: Output) -> Result<(), Failure> {
         let request = v1::WatchRequest {
             max_age_ms: max_age.unwrap_or(0),
             since: watching.since.clone(),
+            ping: None,
         };
         let mut feed: Streaming<v1::WatchResponse> = client
             .call(Idempotence::Repeatable, |channel| {
-                let request = request.clone();
-                async move { RevocationServiceClient::new(channel).watch(request).await }
+                // It only looks: nothing is judged by it, so nothing is pinged.
+                let begin = futures::stream::iter([request.clone()]);
+                async move { RevocationServiceClient::new(channel).watch(begin).await }
             })
             .await?;
         let why = watching.follow(&mut feed).await?;
@@ -128,7 +130,7 @@ impl Watching {
                 show(delta.revision, delta.changes, self.output)?;
                 self.since = delta.consistency_token;
             }
-            None => {}
+            Some(Event::Terms(_) | Event::Pong(_)) | None => {}
         }
         Ok(())
     }

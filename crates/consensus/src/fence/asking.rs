@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_credential::{NodeNumber, Revision};
 use chancery_wire::peer as pb;
+use openraft::async_runtime::watch::WatchReceiver as _;
 
 use super::{Enforcement, EnforcementState, Fence, Wait};
 use crate::{
@@ -87,7 +88,22 @@ impl Asking {
             within_ms: waits_ms.unwrap_or(u64::MAX),
         };
         let asking = tokio::time::timeout(within.max(WAY_BACK), client.await_enforced(request));
-        let response = asking.await.ok()?.ok()?.into_inner();
-        response.enforcement.map(Enforcement::read)
+        tokio::select! {
+            answer = asking => {
+                let response = answer.ok()?.ok()?.into_inner();
+                response.enforcement.map(Enforcement::read)
+            }
+            // It may stand still, or be cut off: the next one says it sooner.
+            () = self.until_another_leads(leader) => None,
+        }
+    }
+
+    async fn until_another_leads(&self, leader: NodeNumber) {
+        let mut metrics = self.fence.raft.metrics();
+        while leader_of(&self.fence.raft).is_none_or(|leads| leads == leader) {
+            if metrics.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }

@@ -27,8 +27,7 @@ use std::{
     time::Duration,
 };
 
-use chancery_authority::Settings;
-use chancery_credential::{NodeNumber, Revision};
+use chancery_credential::{KeyThumbprint, NodeNumber, Revision};
 #[cfg(simulation)]
 use chancery_mutation::{Mutation, is_made};
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -43,7 +42,7 @@ use table::{Beginning, Outstanding, Table};
 pub(crate) use table::{NoHolder, Report};
 pub use verifiers::{NoVerifiers, Verifiers};
 
-use crate::{clock::Clocks, published::Published, raft::Raft};
+use crate::{clock::Clocks, published::Published, raft::Raft, status::leader_of};
 
 /// The longest that a wait goes without a look: verifiers run out by themselves.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -105,8 +104,12 @@ impl Fence {
             // Before the birth nothing is served.
             return Ok(());
         };
+        let key = self.key_of(node);
         let mut table = self.table.lock();
-        self.begin(&mut table, &settings);
+        self.begin(&mut table);
+        if let Some(key) = key {
+            table.known_by(node, key);
+        }
         let now = self.clocks.boot();
         let outlives = Duration::from_millis(settings.times_kappa(freshness_ms));
         #[cfg(simulation)]
@@ -120,16 +123,51 @@ impl Fence {
 
     /// A process says how far it has come.
     pub(crate) fn hear(&self, node: NodeNumber, report: Report) {
-        if self.table.lock().hear(node, report) {
+        let key = self.key_of(node);
+        let mut table = self.table.lock();
+        if let Some(key) = key {
+            table.known_by(node, key);
+        }
+        let is_news = table.hear(node, report);
+        drop(table);
+        if is_news {
             self.reported.send_replace(());
         }
     }
 
-    /// A process has withdrawn its proofs, and asks for none again.
-    pub(crate) fn end(&self, node: NodeNumber, report: Report) {
-        let now = self.clocks.boot();
-        self.table.lock().end(node, report, now);
+    /// A process has withdrawn its proofs, and asks for none again: it says so to the
+    /// leader of `term`. Gives whether this node is that leader and has taken it down.
+    pub(crate) fn end(&self, node: NodeNumber, report: Report, term: u64) -> bool {
+        let mut table = self.table.lock();
+        if !self.begin(&mut table) {
+            return false;
+        }
+        let is_ended = table.end(node, report, term, self.clocks.boot());
+        drop(table);
         self.reported.send_replace(());
+        is_ended
+    }
+
+    /// Begins the table of each term that this node leads as soon as it can, until
+    /// dropped.
+    pub(crate) async fn begin_each_term(self: Arc<Self>) {
+        let mut applied = self.published.applied();
+        let mut seen = None;
+        loop {
+            let term = self.applied_term();
+            // Once a term: the metrics may be late, and whoever needs the table sees to it.
+            if term != seen && self.begin(&mut self.table.lock()) {
+                seen = term;
+            }
+            if applied.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn key_of(&self, node: NodeNumber) -> Option<KeyThumbprint> {
+        let state = self.published.state.read();
+        Some(state.node(node)?.peer_key.thumbprint())
     }
 
     /// How far this process has come.
@@ -180,6 +218,10 @@ impl Fence {
             if told.reaches(wait) || left.is_zero() {
                 return Some(told);
             }
+            // Others report to whoever leads now.
+            if leader_of(&self.raft) != Some(self.own) {
+                return None;
+            }
             let next = told.next(wait).unwrap_or(left).min(left).min(LOOK_EVERY);
             tokio::select! {
                 () = moved(&mut reported) => {}
@@ -205,7 +247,7 @@ impl Fence {
         let verifiers_outlive =
             Duration::from_millis(settings.times_kappa(settings.longest_v_max_ms()));
         let mut table = self.table.lock();
-        self.begin(&mut table, &settings)
+        self.begin(&mut table)
             .then(|| table.outstanding(revision, self.clocks.boot(), verifiers_outlive))
     }
 
@@ -213,9 +255,10 @@ impl Fence {
     /// first entry: before, its state may lack a node that another leader admitted. Gives
     /// whether the table is of the term that was applied last.
     ///
-    /// A term that was led once was led by one node only, so what the metrics say of it
-    /// late is still true. Proofs of later terms have later read indices.
-    fn begin(&self, table: &mut Table, settings: &Settings) -> bool {
+    /// An entry of this node's own term that is applied says that it was elected in it, and
+    /// nobody else committed anything there: so what the metrics say of it late is still
+    /// true. Proofs of later terms have later read indices.
+    fn begin(&self, table: &mut Table) -> bool {
         let Some(term) = self.applied_term() else {
             return false;
         };
@@ -230,7 +273,11 @@ impl Fence {
         if table.is_of(term) {
             return true;
         }
+        // Settings and nodes of one state: it holds all that was decided before the term.
         let state = self.published.state.read();
+        let Some(settings) = state.settings() else {
+            return false;
+        };
         let nodes = state.nodes();
         let beginning = Beginning {
             term,
@@ -253,15 +300,16 @@ impl Fence {
         true
     }
 
+    /// The term of what was applied last, if it is an entry of this node's own.
     fn applied_term(&self) -> Option<u64> {
         let position = self.published.position.read();
-        let last = position.last.as_ref()?;
-        Some(last.committed_leader_id().term)
+        let leader = position.last.as_ref()?.committed_leader_id();
+        (leader.node_id == self.own.0).then_some(leader.term)
     }
 }
 
 /// Resolves when something moved, never when nobody is left to move it.
-async fn moved(changes: &mut watch::Receiver<()>) {
+async fn moved<T>(changes: &mut watch::Receiver<T>) {
     if changes.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

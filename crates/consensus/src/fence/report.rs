@@ -13,7 +13,7 @@ use crate::{
         book::PeerBook,
         dialer::{Dialer, Lane},
     },
-    status::leader_of,
+    status::{leader_of, metrics_of},
 };
 
 /// How long one report may take: after it the next one says more.
@@ -61,7 +61,7 @@ impl Reporter {
             verifiers.mark_unchanged();
             let through = *wanted.borrow();
             if let Some((leader, report)) = self.news(through, told) {
-                match self.tell(leader, report, false).await {
+                match self.tell(leader, report, None).await {
                     Ok(()) => told = Some(Told { leader, report }),
                     Err(()) => tokio::time::sleep(PAUSE).await,
                 }
@@ -104,17 +104,21 @@ impl Reporter {
 
     async fn end_at_the_leader(&self) -> bool {
         let report = self.fence.own_report();
-        match leader_of(&self.fence.raft) {
-            Some(leader) if leader == self.own => {
-                self.fence.end(self.own, report);
-                true
-            }
-            Some(leader) => self.tell(leader, report, true).await.is_ok(),
+        let metrics = metrics_of(&self.fence.raft);
+        let term = metrics.current_term;
+        match metrics.current_leader.map(NodeNumber) {
+            Some(leader) if leader == self.own => self.fence.end(self.own, report, term),
+            Some(leader) => self.tell(leader, report, Some(term)).await.is_ok(),
             None => false,
         }
     }
 
-    async fn tell(&self, leader: NodeNumber, report: Report, ended: bool) -> Result<(), ()> {
+    async fn tell(
+        &self,
+        leader: NodeNumber,
+        report: Report,
+        ended_in: Option<u64>,
+    ) -> Result<(), ()> {
         let record = self.book.record_of(leader).ok_or(())?;
         let mut client = self
             .dialer
@@ -123,7 +127,7 @@ impl Reporter {
         let request = pb::ReportAppliedRequest {
             from: self.own.0,
             report: Some(report.wire()),
-            ended,
+            ended_in,
         };
         let telling = tokio::time::timeout(REPORT_LIMIT, client.report_applied(request));
         match telling.await {

@@ -16,7 +16,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chancery_credential::{NodeNumber, Revision};
+use chancery_credential::{KeyThumbprint, NodeNumber, Revision};
 use chancery_revocation::BootTime;
 
 use super::process::Process;
@@ -62,6 +62,8 @@ pub(crate) struct Table {
     rows: BTreeMap<NodeNumber, Row>,
     /// Facts, whatever the term.
     heard: BTreeMap<NodeNumber, Heard>,
+    /// The peer key that each was heard of with.
+    keys: BTreeMap<NodeNumber, KeyThumbprint>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,14 @@ struct Row {
     before: BootTime,
     /// Until when its newest process may go by what this one gave it.
     held: Option<(Process, BootTime)>,
+}
+
+impl Row {
+    /// Until when the node may go by anything that it was given.
+    fn served_until(&self) -> BootTime {
+        self.held
+            .map_or(self.before, |(_, until)| self.before.max(until))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +118,7 @@ impl Table {
         self.rows = nodes.map(|(node, serves)| (node, row(serves))).collect();
         let rows = &self.rows;
         self.heard.retain(|node, _| rows.contains_key(node));
+        self.keys.retain(|node, _| rows.contains_key(node));
         // Since it was heard a later process may have been given proofs by another leader.
         for heard in self.heard.values_mut() {
             heard.ended = false;
@@ -136,6 +147,20 @@ impl Table {
             _ => Some((process, until)),
         };
         Ok(())
+    }
+
+    /// Forgets which process of a node came last when the node has another peer key than
+    /// before: whoever had the former one may have said anything.
+    pub(crate) fn known_by(&mut self, node: NodeNumber, key: KeyThumbprint) {
+        let former = self.keys.insert(node, key);
+        if former.is_none_or(|former| former == key) {
+            return;
+        }
+        self.heard.remove(&node);
+        if let Some(row) = self.rows.get_mut(&node) {
+            row.before = row.served_until();
+            row.held = None;
+        }
     }
 
     fn may_hold(&self, node: NodeNumber, process: Process) -> Result<(), NoHolder> {
@@ -182,20 +207,36 @@ impl Table {
         heard.report != known
     }
 
-    /// The process has withdrawn its proofs and asks for none again.
-    pub(crate) fn end(&mut self, node: NodeNumber, report: Report, now: BootTime) {
+    /// The process has withdrawn its proofs and asks for none again: said to the leader of
+    /// this table's term. It was alive in that term, so no later process of its node holds
+    /// a proof of an earlier one; what is said to another leader says nothing here.
+    /// Gives whether it was said to this table's.
+    pub(crate) fn end(
+        &mut self,
+        node: NodeNumber,
+        report: Report,
+        term: u64,
+        now: BootTime,
+    ) -> bool {
+        if !self.is_of(term) {
+            return false;
+        }
         self.hear(node, report);
         let Some(heard) = self.heard.get_mut(&node) else {
-            return;
+            return true;
         };
         if heard.report.process != report.process {
-            return;
+            return true;
         }
         heard.ended = true;
-        if let Some(row) = self.rows.get_mut(&node) {
-            row.before = row.before.min(now);
+        // A later process has a row of its own by now.
+        let is_last = |row: &&mut Row| row.held.is_none_or(|(holder, _)| holder <= report.process);
+        if let Some(row) = self.rows.get_mut(&node).filter(is_last) {
+            // It served until now, and so did what it answered verifiers with.
+            row.before = row.served_until().min(now);
             row.held = None;
         }
+        true
     }
 
     /// What `revision`, which this node has applied, has to wait for, from now on.
@@ -212,19 +253,17 @@ impl Table {
             verifiers: Vec::new(),
         };
         for (node, row) in &self.rows {
-            let mut served_until = row.before;
             if row.before > now {
                 outstanding.holders.push((*node, None, row.before));
             }
-            if let Some((process, until)) = row.held {
-                served_until = served_until.max(until);
-                if until > now {
-                    outstanding.holders.push((*node, Some(process), until));
-                }
+            if let Some((process, until)) = row.held
+                && until > now
+            {
+                outstanding.holders.push((*node, Some(process), until));
             }
             // A verifier accepts on nothing that is older than V by its own clock,
             // whoever answered it and when: V·κ after the commit it knows, or refuses.
-            let until = served_until.min(now).plus(verifiers_outlive);
+            let until = row.served_until().min(now).plus(verifiers_outlive);
             if until > now {
                 outstanding.verifiers.push((*node, until));
             }

@@ -172,7 +172,7 @@ fn two_processes_on_copies_of_one_directory_do_not_both_serve() {
 fn who_gave_its_proofs_back_is_waited_for_no_more_and_gets_none() {
     let mut table = settled();
     let before = table.outstanding(R, at(10_100), V);
-    table.end(node(3), report(1, 5), at(10_200));
+    table.end(node(3), report(1, 5), 1, at(10_200));
     let after = table.outstanding(R, at(10_200), V);
     for change in [&before, &after] {
         let look = table.look(change, at(10_201));
@@ -191,9 +191,49 @@ fn an_earlier_process_gives_nothing_back_for_a_later_one() {
     let mut table = settled();
     proved(&mut table, 3, 2, at(10_050)).unwrap();
     table.hear(node(3), report(2, 5));
-    table.end(node(3), report(1, 5), at(10_060));
+    table.end(node(3), report(1, 5), 1, at(10_060));
     let change = table.outstanding(R, at(10_100), V);
     assert!(waiting(&table.look(&change, at(10_100))).contains(&3));
+}
+
+#[test]
+fn verifiers_of_a_node_that_gave_its_proofs_back_are_waited_for() {
+    let mut table = settled();
+    table.end(node(3), report(1, 5), 1, at(10_200));
+    let change = table.outstanding(R, at(11_000), V);
+    let look = table.look(&change, at(11_000));
+    assert!(!waiting(&look).contains(&3));
+    let of_it = look.verifiers.iter().find(|(of, _)| *of == node(3));
+    assert_eq!(of_it, Some(&(node(3), at(10_200).plus(V))));
+}
+
+#[test]
+fn a_node_with_another_key_begins_anew_whatever_was_said_with_the_former() {
+    let mut table = settled();
+    let key = |byte: u8| KeyThumbprint::of_spki(&[byte]);
+    table.known_by(node(3), key(1));
+    table.hear(node(3), report(u64::MAX / 8, 9));
+    table.known_by(node(3), key(1));
+    assert!(proved(&mut table, 3, 2, at(10_100)).is_err());
+    table.known_by(node(3), key(2));
+    let change = table.outstanding(R, at(10_100), V);
+    assert!(waiting(&table.look(&change, at(10_100))).contains(&3));
+    proved(&mut table, 3, 2, at(10_200)).unwrap();
+    table.hear(node(3), report(2, 10));
+    assert!(!waiting(&table.look(&change, at(10_300))).contains(&3));
+}
+
+#[test]
+fn a_proof_that_lasted_longer_is_waited_for_though_a_shorter_one_came_after() {
+    let mut table = settled();
+    let longer = at(10_050).plus(2 * W);
+    table
+        .record(node(3), process(1), at(10_050), longer)
+        .unwrap();
+    proved(&mut table, 3, 1, at(10_060)).unwrap();
+    let change = table.outstanding(R, at(10_100), V);
+    let until = table.look(&change, at(10_100)).waiting_for.last().copied();
+    assert_eq!(until, Some((node(3), longer)));
 }
 
 #[test]
@@ -258,20 +298,27 @@ enum Happens {
         late: bool,
     },
     GivesBack(u64),
+    /// What a process said to a former leader when it ended comes only now.
+    EndComesLate(u64),
     Commits,
-    AnotherLeads,
+    /// Of this leader again, or of another that this one hears nothing of.
+    AnotherTerm {
+        elsewhere: bool,
+    },
     Passes(u64),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
-        5 => (1..=3_u64, 0..900_u64).prop_map(|(node, late_ms)| Happens::Asks { node, late_ms }),
+        5 => (1..=3_u64, 0..900_u64, prop_oneof![Just(1_000_u64), Just(2_000)])
+            .prop_map(|(node, late_ms, f_ms)| Happens::Asks { node, late_ms, f_ms }),
         1 => (1..=3_u64).prop_map(Happens::Restarts),
         3 => (1..=3_u64).prop_map(Happens::Applies),
         3 => (1..=3_u64, any::<bool>()).prop_map(|(node, late)| Happens::Reports { node, late }),
         1 => (1..=3_u64).prop_map(Happens::GivesBack),
+        1 => (1..=3_u64).prop_map(Happens::EndComesLate),
         2 => Just(Happens::Commits),
-        1 => Just(Happens::AnotherLeads),
+        2 => any::<bool>().prop_map(|elsewhere| Happens::AnotherTerm { elsewhere }),
         5 => (1..900_u64).prop_map(Happens::Passes),
     ]
 }
@@ -282,13 +329,15 @@ fn happens() -> impl Strategy<Value = Happens> {
 struct Really {
     start: u64,
     applied: u64,
-    /// Proofs on their way: when they come, as of when, and the read index.
+    /// Proofs on their way: when they come, until when they last, and the read index.
     coming: Vec<(u64, u64, u64)>,
     /// Until when it serves.
     serves_until: u64,
     ended: bool,
     /// A report of it that the network holds up.
     held_up: Option<Report>,
+    /// What a process of its node said when it ended, and to the leader of which term.
+    end_held_up: Option<(u64, Report)>,
 }
 
 impl Really {
@@ -300,6 +349,7 @@ impl Really {
             serves_until: 0,
             ended: false,
             held_up: None,
+            end_held_up: None,
         }
     }
 
@@ -307,9 +357,9 @@ impl Really {
     fn take_proofs(&mut self, now: u64) {
         let (applied, ended) = (self.applied, self.ended);
         let mut serves_until = self.serves_until;
-        self.coming.retain(|(comes, as_of, index)| {
+        self.coming.retain(|(comes, until, index)| {
             if *comes <= now && *index <= applied && !ended {
-                serves_until = serves_until.max(as_of + 2_000);
+                serves_until = serves_until.max(*until);
                 return false;
             }
             true
@@ -326,29 +376,40 @@ proptest! {
     #[test]
     fn in_force_is_never_said_too_soon(story in prop::collection::vec(happens(), 1..80)) {
         let (mut now, mut committed, mut term) = (100_000_u64, 0_u64, 1);
+        let mut elsewhere = false;
         let mut table = Table::default();
         begin(&mut table, term, at(now));
         let mut nodes: Vec<Really> = (0..3).map(|_| Really::born(1)).collect();
         let mut changes: Vec<Outstanding> = Vec::new();
         for event in story {
             match event {
-                Happens::Asks { node: number, late_ms } => {
+                Happens::Asks { node: number, late_ms, f_ms } => {
                     let really = &mut nodes[number as usize - 1];
-                    let given = proved(&mut table, number, really.start, at(now));
-                    if given.is_ok() && !really.ended {
-                        really.coming.push((now + late_ms, now, committed));
+                    let asks = process(really.start);
+                    // W of this F, with all the room that it has.
+                    let until = at(now).plus(W * u32::try_from(f_ms).unwrap() / 2_000);
+                    let given = elsewhere
+                        || table.record(node(number), asks, at(now), until).is_ok();
+                    if given && !really.ended {
+                        really.coming.push((now + late_ms, now + f_ms, committed));
                     }
                 }
                 Happens::Restarts(number) => {
                     let really = &mut nodes[number as usize - 1];
-                    let (start, held_up) = (really.start + 1, really.held_up);
-                    *really = Really { held_up, ..Really::born(start) };
+                    let former = really.clone();
+                    *really = Really {
+                        held_up: former.held_up,
+                        end_held_up: former.end_held_up,
+                        ..Really::born(former.start + 1)
+                    };
                 }
                 Happens::Applies(number) => nodes[number as usize - 1].applied = committed,
                 Happens::Reports { node: number, late } => {
                     let really = &mut nodes[number as usize - 1];
                     let said = report(really.start, really.applied);
-                    let heard = if late { really.held_up.replace(said) } else { Some(said) };
+                    let heard = if elsewhere {
+                        None
+                    } else if late { really.held_up.replace(said) } else { Some(said) };
                     if let Some(heard) = heard {
                         table.hear(node(number), heard);
                     }
@@ -356,16 +417,32 @@ proptest! {
                 Happens::GivesBack(number) => {
                     let really = &mut nodes[number as usize - 1];
                     (really.ended, really.serves_until) = (true, 0);
-                    table.end(node(number), report(really.start, really.applied), at(now));
+                    let said = (term, report(really.start, really.applied));
+                    really.end_held_up = Some(said);
+                    if !elsewhere {
+                        table.end(node(number), said.1, term, at(now));
+                    }
+                }
+                Happens::EndComesLate(number) => {
+                    let held_up = nodes[number as usize - 1].end_held_up;
+                    if let (false, Some((said_in, said))) = (elsewhere, held_up) {
+                        table.end(node(number), said, said_in, at(now));
+                    }
                 }
                 Happens::Commits => {
                     committed += 1;
+                    if elsewhere {
+                        continue;
+                    }
                     changes.push(table.outstanding(Revision(committed), at(now), V));
                 }
-                Happens::AnotherLeads => {
-                    // Proofs of a former leader are all asked for before.
+                Happens::AnotherTerm { elsewhere: goes_elsewhere } => {
+                    // Of a leader that another follows every question came before.
                     term += 1;
-                    begin(&mut table, term, at(now));
+                    elsewhere = goes_elsewhere;
+                    if !elsewhere {
+                        begin(&mut table, term, at(now));
+                    }
                 }
                 Happens::Passes(ms) => now += ms,
             }
@@ -382,8 +459,8 @@ proptest! {
                     let serves = !really.ended && really.serves_until > now;
                     prop_assert!(covered || !serves, "node {} at {now}: {change:?}", index + 1);
                     // Nor by a proof that is still on its way.
-                    let late = really.coming.iter().any(|(_, as_of, read)| {
-                        !really.ended && as_of + 2_000 > now && Revision(*read) < change.revision
+                    let late = really.coming.iter().any(|(_, until, read)| {
+                        !really.ended && *until > now && Revision(*read) < change.revision
                     });
                     prop_assert!(covered || !late, "node {} later: {change:?}", index + 1);
                 }

@@ -11,20 +11,20 @@ pub trait Verifiers: Send + Sync + 'static {
     /// may go by what a process before this one answered.
     fn known(&self, now: BootTime) -> Option<Revision>;
 
-    /// Moves when one of them knows more.
-    fn changes(&self) -> watch::Receiver<()>;
+    /// Moves with the lowest revision that any of them said it knows.
+    fn changes(&self) -> watch::Receiver<Option<Revision>>;
 }
 
 /// Of a node that answers no verifier, and never did.
 #[derive(Debug, Default)]
-pub struct NoVerifiers(watch::Sender<()>);
+pub struct NoVerifiers(watch::Sender<Option<Revision>>);
 
 impl Verifiers for NoVerifiers {
     fn known(&self, _: BootTime) -> Option<Revision> {
         Some(Revision(u64::MAX))
     }
 
-    fn changes(&self) -> watch::Receiver<()> {
+    fn changes(&self) -> watch::Receiver<Option<Revision>> {
         self.0.subscribe()
     }
 }

@@ -283,10 +283,14 @@ impl PeerService for Peers {
             .map_err(Status::permission_denied)?;
         let request = request.get_ref();
         let report = read_report(request.report)?;
-        if request.ended {
-            self.fence.end(from, report);
-        } else {
-            self.fence.hear(from, report);
+        match request.ended_in {
+            None => self.fence.hear(from, report),
+            Some(term) if self.fence.end(from, report, term) => {}
+            Some(term) => {
+                return Err(Status::unavailable(format!(
+                    "this node does not lead in term {term}, or not yet"
+                )));
+            }
         }
         Ok(Response::new(pb::ReportAppliedResponse {}))
     }

@@ -43,7 +43,7 @@ fn question(from: u64) -> pb::ProveFreshRequest {
 fn report() -> pb::Report {
     let process = pb::Process {
         incarnation: 1,
-        start: 1,
+        start: 99,
         random: 1,
     };
     pb::Report {
@@ -79,7 +79,7 @@ async fn every_call(client: &mut PeerClient, from: u64) -> Vec<(&'static str, St
     let applied = pb::ReportAppliedRequest {
         from,
         report: Some(report()),
-        ended: true,
+        ended_in: Some(1),
     };
     let awaited = pb::AwaitEnforcedRequest {
         from,

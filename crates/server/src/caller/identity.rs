@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chancery_authority::{Actor, Role, Roles};
 use chancery_credential::{
     CertificateThumbprint, KeyThumbprint, PrincipalName, Revision, SpiffeId,
 };
+use chancery_revocation::BootTime;
 use tonic::{Code, Status};
 
 use super::refusal::refuse;
@@ -104,8 +104,8 @@ pub struct Caller {
     pub request_id: Arc<str>,
     /// Whether the request says that it was sent before.
     pub retried: bool,
-    /// How long after its arrival the answer to a single request is waited for.
-    pub answer_within: Duration,
+    /// Until when the answer to a single request is waited for.
+    pub answer_by: BootTime,
     pub(super) standing: Arc<Standing>,
 }
 

@@ -25,6 +25,7 @@ use super::refusal::Refusal;
 use super::request_id::REQUEST_ID;
 use super::standing::{Lookout, Standing};
 use super::trace::trace_id;
+use crate::clock::SystemClock;
 
 /// Puts [`CallerService`] around a service.
 #[derive(Clone)]
@@ -194,6 +195,7 @@ async fn admit(
     id: Arc<str>,
     span: &Span,
 ) -> Result<Admitted, Refusal> {
+    let answer_by = SystemClock::boot().plus(deadline::of(request.headers()));
     let connection = *request
         .extensions()
         .get::<Connection>()
@@ -212,7 +214,6 @@ async fn admit(
     standing.hear()?;
     let retried = previous_attempts::any_in(request.headers());
     let places = shared.place(standing.identity(), &connection, row.shape)?;
-    let answer_within = deadline::of(request.headers());
     request.extensions_mut().insert(Caller {
         identity: standing.identity().clone(),
         key,
@@ -220,7 +221,7 @@ async fn admit(
         authorised_at,
         request_id: id,
         retried,
-        answer_within,
+        answer_by,
         standing: standing.clone(),
     });
     Ok(Admitted {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use chancery_authority::{Answer, Command, NodeRecord, NodeSpec, Seat};
 use chancery_consensus::{
-    Departure, Enforcement, EnforcementState, MembershipChange, Progress, SnapshotProgress,
+    Departure, Enforcement, EnforcementState, MembershipChange, Progress, SnapshotProgress, Wait,
 };
-use chancery_credential::{NodeNumber, PeerPublicKey};
+use chancery_credential::{NodeNumber, PeerPublicKey, Revision};
 use chancery_wire::v1::{self, cluster_service_server::ClusterService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Desk, enforcement, membership::Asked, parse, split};
+use super::{Desk, command, enforcement, membership::Asked, parse, split};
 use crate::caller::{Caller, refuse};
 
 /// The service over a node's desk.
@@ -167,6 +167,8 @@ impl ClusterService for Clusters {
             meta: message.meta,
             what: "the node was not taken out",
         };
+        let waits = asked.meta.as_ref().map_or(0, |meta| meta.wait);
+        let wait = enforcement::read_wait(waits)?.unwrap_or(Wait::Nodes);
         let progress = (self.0)
             .remove(asked, NodeNumber(message.number), how)
             .await?;
@@ -175,7 +177,7 @@ impl ClusterService for Clusters {
             Progress::Done | Progress::Possible(_) => None,
         };
         Ok(Response::new(v1::RemoveNodeResponse {
-            committed: Some(self.reached().await?),
+            committed: Some(self.reached_by(wait, &caller).await?),
             done: progress == Progress::Done,
             again_after,
         }))
@@ -269,11 +271,23 @@ impl Clusters {
     async fn reached(&self) -> Result<v1::Committed, Status> {
         self.0.prove().await?;
         let revision = self.0.consensus.view().revision();
-        let told = Enforcement::only(EnforcementState::Committed);
-        Ok(v1::Committed {
+        Ok(self.stands(revision, &Enforcement::only(EnforcementState::Committed)))
+    }
+
+    /// The same, in force as far as `wait` says.
+    async fn reached_by(&self, wait: Wait, caller: &Caller) -> Result<v1::Committed, Status> {
+        self.0.prove().await?;
+        let revision = self.0.consensus.view().revision();
+        let within = command::answered_within(caller);
+        let told = self.0.enforced(revision, wait, within).await;
+        Ok(self.stands(revision, &told))
+    }
+
+    fn stands(&self, revision: Revision, told: &Enforcement) -> v1::Committed {
+        v1::Committed {
             consistency_token: self.0.token_for(revision),
-            enforcement: Some(enforcement::message(&told)),
-        })
+            enforcement: Some(enforcement::message(told)),
+        }
     }
 
     /// What a node has to know to join.

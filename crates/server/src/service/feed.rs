@@ -5,7 +5,8 @@
 //!  begins ────────► a part of what is in force, and what changed ─┐ until all was told
 //!                   ▲─────────────────────────────────────────────┘
 //!                   └► what changed up to the last part's state ─► the snapshot's end ─┐
-//!  was here before ────────────────────────────────────────────────────────────────────┴► deltas
+//!  was here before ────────────────────────────────────────────────────────────────────┴► deltas, and
+//!                                                                                       what is said
 //! ```
 //!
 //! Nothing is copied ahead of the reader: a watcher costs what one part holds, however
@@ -22,6 +23,8 @@ use std::{collections::VecDeque, future::Future, sync::Arc};
 use chancery_authority::ViewPlace;
 use chancery_credential::Revision;
 use chancery_revocation::Change;
+use chancery_wire::v1::watch_response::Event;
+use tonic::Status;
 
 use super::in_force::Part;
 use crate::recent::{ChangedAt, Recent};
@@ -42,10 +45,29 @@ pub(super) trait Source {
 
     /// Resolves when readers see a later revision.
     fn past(&self, revision: Revision) -> impl Future<Output = ()> + Send;
+
+    /// How far changes are told before anything else is said: a revision that readers
+    /// see, at least what was told.
+    fn through(&mut self) -> Revision {
+        self.revision()
+    }
+
+    /// Resolves when there is something to say to a watcher that was told every change
+    /// up to `told`, or when readers see more than that.
+    fn news(&mut self, told: Revision) -> impl Future<Output = Result<News, Status>> + Send;
+}
+
+/// Why a feed that waited goes on.
+#[derive(Debug)]
+pub(super) enum News {
+    /// There may be changes to tell.
+    Changes,
+    /// This is said, beside the changes.
+    Word(Event),
 }
 
 /// One thing that a watcher is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
     /// A part of a snapshot.
     Part(Vec<Change>),
@@ -57,12 +79,19 @@ pub(super) enum Told {
         revision: Revision,
         changes: Arc<[Change]>,
     },
+    /// What is said beside the changes.
+    Word(Event),
 }
 
-/// More changed than is remembered while the watcher did not read: it has to begin
-/// again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Forgotten;
+/// Why a feed ends.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// More changed than is remembered while the watcher did not read: it has to begin
+    /// again.
+    Forgotten,
+    /// What the watcher said cannot be answered, or it may watch no more.
+    Refused(Status),
+}
 
 /// One watcher's feed.
 pub(super) struct Feed<S> {
@@ -118,9 +147,9 @@ impl<S: Source> Feed<S> {
         }
     }
 
-    /// What the watcher is told next, once there is something; `None` after
-    /// [`Forgotten`]. Not to be dropped while it waits, unless with the feed.
-    pub(super) async fn next(&mut self) -> Option<Result<Told, Forgotten>> {
+    /// What the watcher is told next, once there is something; `None` after it
+    /// has [`Ended`]. Not to be dropped while it waits, unless with the feed.
+    pub(super) async fn next(&mut self) -> Option<Result<Told, Ended>> {
         let told = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::InForce { place, at } => self.part(place, at).await,
             Stage::Meanwhile { at, through } => self.meanwhile(at, through).await,
@@ -132,11 +161,7 @@ impl<S: Source> Feed<S> {
 
     /// What changed, then the next part, whose state is at least as far: so a snapshot
     /// needs no more remembered than what changed since the part before.
-    async fn part(
-        &mut self,
-        place: Option<ViewPlace>,
-        mut at: Revision,
-    ) -> Result<Told, Forgotten> {
+    async fn part(&mut self, place: Option<ViewPlace>, mut at: Revision) -> Result<Told, Ended> {
         let through = self.source.revision();
         let mut changes = self.changed(&mut at, through)?;
         let part = self.source.part(place.as_ref(), PART_BYTES).await;
@@ -152,7 +177,7 @@ impl<S: Source> Feed<S> {
     }
 
     /// What changed up to the state of the last part, then the end of the snapshot.
-    async fn meanwhile(&mut self, mut at: Revision, through: Revision) -> Result<Told, Forgotten> {
+    async fn meanwhile(&mut self, mut at: Revision, through: Revision) -> Result<Told, Ended> {
         // A state is read before readers see its revision.
         while self.source.revision() < through {
             self.source.past(self.source.revision()).await;
@@ -170,21 +195,27 @@ impl<S: Source> Feed<S> {
         Ok(Told::Part(changes))
     }
 
-    async fn delta(&mut self, at: Revision, unheard: bool) -> Result<Told, Forgotten> {
+    async fn delta(&mut self, at: Revision, unheard: bool) -> Result<Told, Ended> {
         while self.read.is_empty() {
-            let now = self.source.revision();
+            let now = self.source.through();
             let found = self.source.recent().after(at, now, PART_BYTES);
-            self.read = found.ok_or(Forgotten)?.into();
+            self.read = found.ok_or(Ended::Forgotten)?.into();
             if !self.read.is_empty() {
                 break;
             }
             if unheard {
                 return Ok(self.tell(at, now.max(at), [].into()));
             }
-            self.source.past(now).await;
+            match self.source.news(now).await.map_err(Ended::Refused)? {
+                News::Changes => {}
+                News::Word(event) => {
+                    self.stage = Stage::After { at, unheard };
+                    return Ok(Told::Word(event));
+                }
+            }
         }
         let Some((revision, changes)) = self.read.pop_front() else {
-            return Err(Forgotten);
+            return Err(Ended::Forgotten);
         };
         Ok(self.tell(at, revision, changes))
     }
@@ -201,9 +232,9 @@ impl<S: Source> Feed<S> {
 
     /// What changed after `at`, up to `through`, as far as a part goes; `at` is where
     /// that ends.
-    fn changed(&self, at: &mut Revision, through: Revision) -> Result<Vec<Change>, Forgotten> {
+    fn changed(&self, at: &mut Revision, through: Revision) -> Result<Vec<Change>, Ended> {
         let found = self.source.recent().after(*at, through, PART_BYTES);
-        let found = found.ok_or(Forgotten)?;
+        let found = found.ok_or(Ended::Forgotten)?;
         *at = found.last().map_or(through, |(last, _)| *last).max(*at);
         let changes = found.iter().flat_map(|(_, changes)| changes.iter());
         Ok(changes.cloned().collect())

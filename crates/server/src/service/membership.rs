@@ -99,9 +99,13 @@ impl Desk {
             return Err(ask_another(node));
         }
         let reason = meta.as_ref().map(|meta| meta.reason.clone());
+        let wait = meta
+            .as_ref()
+            .map_or(v1::Wait::Unspecified, v1::CommandMeta::wait);
         // Of the same request, and a command of its own.
         let further = || {
             Some(v1::CommandMeta {
+                wait: wait.into(),
                 reason: reason.clone().unwrap_or_default(),
                 ..v1::CommandMeta::default()
             })

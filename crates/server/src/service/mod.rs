@@ -12,6 +12,7 @@ mod changes;
 mod cluster;
 mod command;
 mod consistency;
+mod conversation;
 mod enforcement;
 mod facts;
 mod feed;
@@ -54,6 +55,7 @@ use crate::{
     minting::{Minter, Turns},
     recent::Recent,
     status::NodeStatus,
+    subscriptions::Subscriptions,
 };
 
 pub(crate) use agents::Agents;
@@ -81,4 +83,5 @@ pub(crate) struct Desk {
     pub(crate) turns: Turns,
     pub(crate) status: NodeStatus,
     pub(crate) recent: Arc<Recent>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
 }

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use chancery_authority::{Answer, Command};
-use chancery_consensus::Wait;
+use chancery_consensus::{Enforcement, EnforcementState, Wait};
 use chancery_credential::{Claims, ConsistencyToken, Subject, UnverifiedToken, Verified};
 use chancery_revocation::Clock;
 use chancery_wire::v1::{
@@ -113,12 +113,20 @@ impl RevocationService for Revocations {
         let wait = enforcement::read_wait(message.wait)?.unwrap_or(Wait::Nodes);
         let token: ConsistencyToken =
             parse::field("consistency_token", &message.consistency_token)?;
-        self.0
-            .at_least_as("consistency_token", &message.consistency_token)
-            .await?;
+        let reaching = self
+            .0
+            .at_least_as("consistency_token", &message.consistency_token);
+        let told = match tokio::time::timeout(within, reaching).await {
+            Ok(reached) => reached.map(|()| None)?,
+            // Whether it was committed is not known here.
+            Err(_) => Some(Enforcement::only(EnforcementState::Unknown)),
+        };
         let passed = SystemClock.now().boot.since(began).unwrap_or_default();
         let left = within.saturating_sub(passed);
-        let told = self.0.enforced(token.revision, wait, left).await;
+        let told = match told {
+            Some(told) => told,
+            None => self.0.enforced(token.revision, wait, left).await,
+        };
         Ok(Response::new(v1::AwaitEnforcedResponse {
             consistency_token: message.consistency_token,
             enforcement: Some(enforcement::message(&told)),
@@ -146,12 +154,14 @@ impl RevocationService for Revocations {
 
     async fn watch(
         &self,
-        request: Request<v1::WatchRequest>,
+        request: Request<Streaming<v1::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let (caller, message) = split(request)?;
-        watch::max_age(&self.0, message.max_age_ms)?;
-        let since = watch::since(&self.0, &message.since).await?;
-        let told = watch::responses(self.0.clone(), &caller.identity, since)?;
+        let (caller, mut requests) = split(request)?;
+        let first = watch::first(&mut requests).await?;
+        watch::may_ask(&self.0, first.max_age_ms)?;
+        let since = watch::since(&self.0, &first.since).await?;
+        let desk = self.0.clone();
+        let told = watch::responses(desk, &caller.identity, first.max_age_ms, since, requests)?;
         Ok(Response::new(told))
     }
 

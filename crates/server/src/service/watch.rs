@@ -6,13 +6,14 @@ use chancery_authority::ViewPlace;
 use chancery_credential::{ConsistencyToken, Revision, Subject};
 use chancery_revocation::Change;
 use chancery_wire::v1;
-use futures::{Stream, stream};
-use tonic::{Code, Status};
+use futures::{Stream, StreamExt, stream};
+use tonic::{Code, Status, Streaming};
 
 use super::{
     Desk,
     consistency::stale,
-    feed::{Feed, Forgotten, Source, Told},
+    conversation::Conversation,
+    feed::{Ended, Feed, News, Source, Told},
     in_force::Part,
     on_its_own::on_its_own,
     parse,
@@ -22,12 +23,25 @@ use crate::{
     recent::Recent,
 };
 
+/// The message that a watch begins with.
+pub(super) async fn first(
+    requests: &mut Streaming<v1::WatchRequest>,
+) -> Result<v1::WatchRequest, Status> {
+    let first = parse::required("max_age_ms, since", requests.message().await?)?;
+    match first.ping {
+        None => Ok(first),
+        Some(_) => Err(parse::invalid(
+            "ping",
+            "the first message says how to begin, and there is nothing to ping about yet",
+        )),
+    }
+}
+
 /// How old the verifier lets its view become; bounded by the cluster.
-pub(super) fn max_age(desk: &Desk, asked_ms: u64) -> Result<u64, Status> {
+pub(super) fn may_ask(desk: &Desk, asked_ms: u64) -> Result<(), Status> {
     let settings = desk.consensus.directory().settings().ok_or_else(stale)?;
     match asked_ms {
-        0 => Ok(settings.v_default_ms),
-        asked if asked <= settings.v_max_ms => Ok(asked),
+        asked if asked <= settings.v_max_ms => Ok(()),
         asked => Err(parse::invalid(
             "max_age_ms",
             format!(
@@ -54,19 +68,26 @@ pub(super) async fn since(desk: &Desk, text: &str) -> Result<Option<Revision>, S
 
 type Responses = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
-/// Everything that a watcher is sent: what it missed, if that is remembered, or else
-/// a snapshot; then every change. One that falls behind what is remembered is cut off
-/// and has to begin again; so is everybody when the state is replaced by a snapshot.
+/// Everything that a watcher is sent: what it goes by, then what it missed, if that is
+/// remembered, or else a snapshot; then every change, and the answers to its pings. One
+/// that falls behind what is remembered is cut off and has to begin again; so is
+/// everybody when the state is replaced by a snapshot.
 pub(super) fn responses(
     desk: Arc<Desk>,
     watcher: &Identity,
+    max_age_ms: u64,
     since: Option<Revision>,
+    requests: Streaming<v1::WatchRequest>,
 ) -> Result<Responses, Status> {
     let remembered = since.filter(|since| desk.recent.after(*since, *since, 0).is_some());
     let ((), current) = desk.read(|| ())?;
+    let watcher = Holder::of(watcher);
+    let (conversation, terms) =
+        Conversation::begin(desk.clone(), watcher.clone(), max_age_ms, requests)?;
     let node = Node {
         desk: desk.clone(),
-        watcher: Holder::of(watcher),
+        watcher,
+        conversation,
     };
     let feed = match remembered {
         Some(since) => Feed::resuming(node, since),
@@ -75,20 +96,22 @@ pub(super) fn responses(
     let told = stream::unfold((feed, Subscriber::new()), move |(mut feed, subscriber)| {
         let desk = desk.clone();
         async move {
-            let told = feed.next().await?;
-            let told = told
-                .map(|told| response(&desk, told))
-                .map_err(|Forgotten| resync());
+            let told = match feed.next().await? {
+                Ok(told) => Ok(response(&desk, told)),
+                Err(Ended::Forgotten) => Err(resync()),
+                Err(Ended::Refused(status)) => Err(status),
+            };
             Some((told, (feed, subscriber)))
         }
     });
-    Ok(Box::pin(told))
+    Ok(Box::pin(stream::iter([Ok(terms)]).chain(told)))
 }
 
 /// This node, as it is for one watcher.
 struct Node {
     desk: Arc<Desk>,
     watcher: Holder,
+    conversation: Conversation,
 }
 
 impl Source for Node {
@@ -111,6 +134,15 @@ impl Source for Node {
 
     async fn past(&self, revision: Revision) {
         self.desk.consensus.wait_past(revision).await;
+    }
+
+    fn through(&mut self) -> Revision {
+        let owed = self.conversation.through();
+        owed.unwrap_or_else(|| self.revision())
+    }
+
+    async fn news(&mut self, told: Revision) -> Result<News, Status> {
+        self.conversation.news(told).await
     }
 }
 
@@ -162,6 +194,7 @@ fn response(desk: &Desk, told: Told) -> v1::WatchResponse {
             changes: changes.iter().map(change).collect(),
             consistency_token: desk.token_for(revision),
         }),
+        Told::Word(event) => event,
     };
     v1::WatchResponse { event: Some(event) }
 }

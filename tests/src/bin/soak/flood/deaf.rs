@@ -18,6 +18,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
+use tokio_stream::once;
 use tonic::{Streaming, transport::Endpoint};
 use v1::revocation_service_client::RevocationServiceClient;
 
@@ -105,7 +106,9 @@ async fn open(
         .await
         .map_err(|error| tonic::Status::unavailable(error.to_string()))?;
     let request = v1::WatchRequest::default();
-    let feed = RevocationServiceClient::new(channel).watch(request).await?;
+    let feed = RevocationServiceClient::new(channel)
+        .watch(once(request))
+        .await?;
     Ok(feed.into_inner())
 }
 

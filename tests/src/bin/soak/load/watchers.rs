@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chancery_client::v1;
 use futures::{StreamExt, future::join_all};
+use tokio_stream::once;
 use tonic::{Code, Status};
 use v1::{revocation_service_client::RevocationServiceClient, watch_response::Event};
 
@@ -57,8 +58,11 @@ async fn watch_for(
     let request = v1::WatchRequest {
         max_age_ms: 0,
         since: since.clone(),
+        ping: None,
     };
-    let watching = RevocationServiceClient::new(channel).watch(request).await?;
+    let watching = RevocationServiceClient::new(channel)
+        .watch(once(request))
+        .await?;
     let mut feed = watching.into_inner();
     let reading = async {
         while let Some(told) = feed.next().await {
