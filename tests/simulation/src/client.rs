@@ -88,7 +88,7 @@ impl Client {
                 continue;
             };
             let sent = proposal.clone();
-            let within = Duration::from_millis(self.random.u64(200..2_500));
+            let within = Duration::from_millis(self.random.u64(100..1_500));
             let asked = self.board.ask(node, move |consensus| async move {
                 consensus.propose(sent, within).await
             });

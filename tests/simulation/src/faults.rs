@@ -67,8 +67,15 @@ impl Weather {
 }
 
 impl Fault {
-    pub fn draw(random: &mut fastrand::Rng, weather: &Weather, nodes: &[u64]) -> Option<Self> {
-        let one = random.choice(nodes).copied()?;
+    /// Who leads is hit more often than others.
+    pub fn draw(
+        random: &mut fastrand::Rng,
+        weather: &Weather,
+        nodes: &[u64],
+        leader: Option<u64>,
+    ) -> Option<Self> {
+        let leader = leader.filter(|leader| nodes.contains(leader) && random.u8(0..5) < 2);
+        let one = leader.or_else(|| random.choice(nodes).copied())?;
         let Weather {
             crashes,
             pauses,
@@ -123,7 +130,12 @@ impl Fault {
             0 | 1 => Self::Isolate(one, span),
             2 => Self::CutOneWay(one, other, span),
             3 => {
-                let (half, rest) = halves(random, nodes);
+                let others: Vec<u64> = nodes.iter().copied().filter(|node| *node != one).collect();
+                let (mut half, mut rest) = halves(random, &others);
+                if half.len() > rest.len() {
+                    std::mem::swap(&mut half, &mut rest);
+                }
+                half.push(one);
                 Self::Split(half, rest, span)
             }
             _ => {

@@ -164,8 +164,16 @@ impl Oracle {
         self.must(same.map_err(|what| format!("node {node}: {what}")));
     }
 
+    /// Who leads in the newest term that anybody led in.
+    pub fn leader(&self) -> Option<u64> {
+        self.leaders.last_key_value().map(|(_, node)| *node)
+    }
+
     /// A node says that it leads.
     pub fn leads(&mut self, node: u64, term: u64) {
+        if !self.leaders.contains_key(&term) {
+            self.note(format_args!("node {node} leads in term {term}"));
+        }
         let leader = *self.leaders.entry(term).or_insert(node);
         if leader != node {
             self.violated(format!("nodes {leader} and {node} lead in term {term}"));

@@ -45,7 +45,7 @@ impl Plan {
                 entries_cut: 4,
                 lag_for_snapshot: entries,
             },
-            clients: random.usize(1..=3),
+            clients: random.usize(2..=5),
             has_membership: random.u8(0..3) == 0,
             service_pause_us: random.u64(20_000..80_000),
             weather: Weather::draw(&mut random),

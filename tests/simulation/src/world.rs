@@ -247,7 +247,8 @@ impl World {
         self.next_fault_us = self.now_us + self.random.u64(0..pause_us * 2);
         let nodes = self.nodes();
         let weather = self.plan.weather;
-        let Some(fault) = Fault::draw(&mut self.random, &weather, &nodes) else {
+        let leader = self.oracle.lock().leader();
+        let Some(fault) = Fault::draw(&mut self.random, &weather, &nodes, leader) else {
             return;
         };
         {
