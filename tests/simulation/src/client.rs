@@ -185,7 +185,7 @@ impl Client {
     /// Writes on, until the trial is over.
     pub async fn work(mut self, agents: usize) {
         while self.board.phase() == Phase::Trial {
-            self.rest(5..400).await;
+            self.rest(2..250).await;
             let agent = subject(self.random.usize(0..agents));
             let attempts = self.random.usize(1..8);
             match self.random.u8(0..100) {

@@ -22,6 +22,8 @@ pub struct Plan {
     pub clients: usize,
     pub has_membership: bool,
     pub service_pause_us: u64,
+    /// Clocks run as fast or as slow as they may.
+    pub has_extreme_clocks: bool,
     pub weather: Weather,
 }
 
@@ -29,7 +31,9 @@ impl Plan {
     pub fn of(seed: u64, trial_s: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let voters = random.choice([1, 2, 3, 3, 3, 3, 4, 5, 5]).unwrap_or(3);
-        let slowest = random.u64(600..6_000);
+        // Where a round takes long, more begins within it.
+        let is_far = random.u8(0..3) == 0;
+        let slowest = random.u64(if is_far { 20_000..60_000 } else { 600..6_000 });
         let entries = random.choice([16, 40, 100, 100_000]).unwrap_or(100);
         Self {
             seed,
@@ -45,9 +49,10 @@ impl Plan {
                 entries_cut: 4,
                 lag_for_snapshot: entries,
             },
-            clients: random.usize(2..=5),
+            clients: random.usize(2..=8),
             has_membership: random.u8(0..3) == 0,
             service_pause_us: random.u64(20_000..80_000),
+            has_extreme_clocks: random.bool(),
             weather: Weather::draw(&mut random),
         }
     }

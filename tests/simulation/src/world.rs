@@ -139,7 +139,11 @@ impl World {
     /// A machine with an empty directory, and its process.
     fn install(&mut self, number: u64) {
         let boot_ns = self.random.u64(1_000_000_000..1_000_000_000_000);
-        let rate = self.random.u64(RATES);
+        let rate = match self.random.bool() {
+            _ if !self.plan.has_extreme_clocks => self.random.u64(RATES),
+            true => *RATES.start(),
+            false => *RATES.end(),
+        };
         let machine = Machine::new(number, boot_ns, rate, self.true_us.clone());
         machine.clock.set_wall(self.random.i64(-300..300));
         simulated::set_flush(&machine.root, self.plan.flush_us.clone());
