@@ -84,8 +84,6 @@ mutations! {
     TermForgets = "term-forgets",
     /// a node reports what it has appended as applied
     ReportAppended = "report-appended",
-    /// who holds a proof is copied before the change is applied
-    CopyEarly = "copy-early",
     /// a snapshot is installed without its view
     SnapshotView = "snapshot-view",
 }

@@ -200,14 +200,10 @@ impl Fence {
     ) -> Option<Enforcement> {
         let began = self.clocks.boot();
         let _awaiting = self.awaited.begin();
-        #[cfg(simulation)]
-        let copied_early = is_made(Mutation::CopyEarly).then(|| self.outstanding(revision));
         if !self.published.reach(revision, within).await {
             return None;
         }
         let outstanding = self.outstanding(revision)?;
-        #[cfg(simulation)]
-        let outstanding = copied_early.flatten().unwrap_or(outstanding);
         let (mut reported, mut verifiers) = (self.reported.subscribe(), self.verifiers.changes());
         loop {
             reported.mark_unchanged();
