@@ -49,6 +49,22 @@ const PARSERS: &[(&str, &str, Run)] = &[
         "Ending",
         Not("a word, or what `expiry` reads"),
     ),
+    ("client/src/protect/bearer.rs", "parse", By("bearer")),
+    (
+        "client/src/verifier/changes.rs",
+        "decode_changes",
+        By("told_changes"),
+    ),
+    (
+        "client/src/verifier/changes.rs",
+        "decode_change",
+        By("told_changes"),
+    ),
+    (
+        "client/src/verifier/changes.rs",
+        "decode_subject",
+        By("told_changes"),
+    ),
     (
         "consensus/src/codec/command.rs",
         "decode_stamped",

@@ -55,6 +55,7 @@ async fn nobody_gets_in_who_may_not() {
     let may = [
         "TokenService/Mint",
         "TokenService/MintStream",
+        "RevocationService/AwaitEnforced",
         "RevocationService/Revoke",
         "KeyService/List",
         "PrincipalService/WhoAmI",

@@ -3,12 +3,13 @@
 use std::{
     future::Future,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tonic::{Response, Status};
 
 use crate::{
+    clock::SystemClock,
     endpoints::{Endpoints, Node},
     error::{Error, Refusal, reason_of},
     retry::{Failure, RetryPolicy, classify},
@@ -80,7 +81,7 @@ impl Tries {
         F: Fn(usize, &Node, u32) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let began = Instant::now();
+        let began = SystemClock::boot();
         let before = u32::from(idempotence == Idempotence::Repeated);
         let mut rounds = 0;
         'rounds: loop {
@@ -112,7 +113,8 @@ impl Tries {
                 if failure == Failure::TooOften {
                     let refusal = Refusal::of(&status);
                     let told = refusal.retry_after.unwrap_or(policy.pause_max);
-                    let left = policy.deadline.saturating_sub(began.elapsed());
+                    let passed = SystemClock::boot().since(began).unwrap_or_default();
+                    let left = policy.deadline.saturating_sub(passed);
                     let Some(wait) = RetryPolicy::wait_of(told, left, jitter()) else {
                         return Err(Error::Refused(refusal));
                     };
@@ -182,7 +184,7 @@ async fn within<T>(
 }
 
 /// Without entropy the pause is merely not spread.
-fn jitter() -> u8 {
+pub(crate) fn jitter() -> u8 {
     let mut byte = [128];
     let _ = getrandom::fill(&mut byte);
     let [byte] = byte;

@@ -7,8 +7,8 @@ use tonic::{Response, Status, transport::Channel};
 
 use crate::{
     attempt::Attempt,
-    boot,
     call::{Idempotence, call},
+    clock::SystemClock,
     endpoints::{Endpoints, InvalidEndpoint, Node},
     error::Error,
     identity::Identity,
@@ -186,9 +186,9 @@ impl Client {
         wait: v1::Wait,
         within: Duration,
     ) -> Result<v1::Enforcement, Error> {
-        let began = boot::now();
+        let began = SystemClock::boot();
         loop {
-            let left = within.saturating_sub(boot::now().since(began).unwrap_or_default());
+            let left = within.saturating_sub(SystemClock::boot().since(began).unwrap_or_default());
             let wait_at_most = left.min(self.retry.try_timeout);
             let request = v1::AwaitEnforcedRequest {
                 consistency_token: consistency_token.to_owned(),
@@ -216,6 +216,14 @@ impl Client {
                 return Ok(told);
             }
         }
+    }
+
+    pub(crate) const fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.endpoints
+    }
+
+    pub(crate) const fn retry(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// How the calls went so far, those of all clones together.

@@ -1,12 +1,13 @@
 //! The nodes that a client may turn to, and which one it prefers.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use chancery_wire::v1;
 use thiserror::Error;
 use tonic::{Status, transport::Channel};
 
 use crate::{
+    clock::SystemClock,
     connection,
     error::{Refusal, reason_of},
     identity::SharedIdentity,
@@ -79,6 +80,25 @@ impl Endpoints {
         })
     }
 
+    /// Over connections that a test made.
+    #[cfg(test)]
+    pub(crate) fn over(channels: Vec<Channel>) -> Self {
+        let nodes: Vec<_> = channels
+            .into_iter()
+            .map(|channel| Node {
+                address: "a test's".to_owned(),
+                lane: Lane::over(channel.clone()),
+                channel,
+            })
+            .collect();
+        Self {
+            preference: Preference::over(nodes.len()),
+            seen: Arc::default(),
+            nodes,
+            counters: Counters::default(),
+        }
+    }
+
     /// How many there are; at least one.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
@@ -93,7 +113,7 @@ impl Endpoints {
     /// Turns away from a node that failed.
     pub(crate) fn leave(&self, position: usize) {
         self.preference
-            .turn(position, Blemish::Failed, Instant::now());
+            .turn(position, Blemish::Failed, SystemClock::boot());
     }
 
     /// One try of a mint at the node at `position`, which does not answer from before
@@ -122,7 +142,7 @@ impl Endpoints {
         self.seen.note(&response.consistency_token);
         if response.settling {
             self.preference
-                .turn(position, Blemish::Settling, Instant::now());
+                .turn(position, Blemish::Settling, SystemClock::boot());
         }
     }
 

@@ -2,9 +2,13 @@
 //! is). What the API's messages say is typed in protobuf and interpreted by nobody
 //! here.
 
+use chancery_credential::{Lineage, Revision};
+use chancery_revocation::{Change, View};
+use chancery_wire::v1;
+use prost::Message;
 use tonic::{Code, Status};
 
-use crate::{Identity, Refusal};
+use crate::{Identity, Refusal, protect::Bearer, verifier::decode_changes};
 
 /// The details of a refusal (`grpc-status-details-bin`), which any node, or whoever
 /// plays one, may have written.
@@ -37,9 +41,47 @@ pub fn identity(input: &[u8]) -> bool {
     true
 }
 
+/// Changes of a view, as a feed tells them.
+pub fn told_changes(input: &[u8]) -> bool {
+    let Ok(delta) = v1::ViewDelta::decode(input) else {
+        return false;
+    };
+    let told = delta.changes.len();
+    let Ok(changes) = decode_changes(delta.changes) else {
+        return false;
+    };
+    assert_eq!(changes.len(), told, "none is passed over");
+    let view = View::new(Lineage {
+        generation: 1,
+        random: 1,
+    });
+    view.publish_changes(Revision(1), &changes);
+    for change in changes {
+        match change {
+            Change::Floor(floor) => assert!(view.floor() >= floor),
+            Change::Time(seconds) => assert!(view.time() >= seconds),
+            _ => {}
+        }
+    }
+    true
+}
+
+/// What a caller of a protected service says in `Authorization`.
+pub fn bearer(input: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
+    let Bearer::Token(token) = Bearer::parse(text) else {
+        return false;
+    };
+    assert!(text.ends_with(token) && !token.is_empty());
+    assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
+    true
+}
+
 #[cfg(test)]
 mod tests {
-    chancery_fuzzing::exercise! { refusal, identity }
+    chancery_fuzzing::exercise! { refusal, identity, told_changes, bearer }
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! The mints of a process at one node: alone when there is one, over a few shared
 //! streams when there are many.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
+use chancery_revocation::BootTime;
 use chancery_wire::v1::{MintRequest, MintResponse, token_service_client::TokenServiceClient};
 use parking_lot::Mutex;
 use tonic::{Code, Status, transport::Channel};
 
 use crate::{
+    clock::SystemClock,
     preference::REMEMBERED,
     shared_stream::{Answer, SharedStream},
 };
@@ -33,7 +32,7 @@ pub(crate) struct Lane {
 struct Streams {
     open: Vec<Arc<SharedStream>>,
     /// The node let none be opened.
-    none_before: Option<Instant>,
+    none_before: Option<BootTime>,
 }
 
 impl Lane {
@@ -48,12 +47,12 @@ impl Lane {
     /// Mints once at this node.
     pub(crate) async fn mint(&self, request: MintRequest) -> Result<MintResponse, Status> {
         let under_way = UnderWay::of(&self.under_way);
-        while let Some(stream) = self.stream(under_way.is_alone, Instant::now()) {
+        while let Some(stream) = self.stream(under_way.is_alone, SystemClock::boot()) {
             match stream.mint(request.clone()).await {
                 Answer::Given(answer) => return answer,
                 Answer::Lost(status) if is_loss(&status) => return Err(status),
                 Answer::Lost(_) => {
-                    self.streams.lock().none_before = Some(Instant::now() + REMEMBERED);
+                    self.streams.lock().none_before = Some(SystemClock::boot().plus(REMEMBERED));
                     break;
                 }
                 Answer::NotSent => {}
@@ -72,7 +71,7 @@ impl Lane {
     }
 
     /// The stream to use; none for a mint that is better sent alone.
-    fn stream(&self, alone: bool, now: Instant) -> Option<Arc<SharedStream>> {
+    fn stream(&self, alone: bool, now: BootTime) -> Option<Arc<SharedStream>> {
         let mut streams = self.streams.lock();
         streams.open.retain(|stream| !stream.has_ended());
         if let Some(stream) = streams.open.iter().find(|stream| stream.has_room()) {

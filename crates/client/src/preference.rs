@@ -2,9 +2,10 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use chancery_revocation::BootTime;
 use parking_lot::Mutex;
 
 /// How long it is remembered what speaks against a node.
@@ -25,7 +26,7 @@ pub(crate) enum Blemish {
 pub(crate) struct Preference {
     preferred: AtomicUsize,
     /// By position: the newest blemish, and when it showed.
-    blemishes: Mutex<Vec<Option<(Blemish, Instant)>>>,
+    blemishes: Mutex<Vec<Option<(Blemish, BootTime)>>>,
 }
 
 impl Preference {
@@ -45,7 +46,7 @@ impl Preference {
     /// Turns away from the node at `position`, unless another call already has. From
     /// one that settles only to one that nothing speaks against: so nobody goes back
     /// and forth between nodes that settle, nor tries a dead one again and again.
-    pub(crate) fn turn(&self, position: usize, blemish: Blemish, now: Instant) {
+    pub(crate) fn turn(&self, position: usize, blemish: Blemish, now: BootTime) {
         let mut blemishes = self.blemishes.lock();
         if let Some(newest) = blemishes.get_mut(position) {
             *newest = Some((blemish, now));
@@ -56,7 +57,8 @@ impl Preference {
         let count = blemishes.len();
         let against = |candidate: &usize| {
             let (blemish, since) = blemishes.get(*candidate).copied().flatten()?;
-            (now.saturating_duration_since(since) < REMEMBERED).then_some(blemish)
+            let ago = now.since(since).unwrap_or_default();
+            (ago < REMEMBERED).then_some(blemish)
         };
         // Among equals the first is taken: one that settles stays, one that failed
         // is the last resort.
@@ -81,9 +83,9 @@ mod tests {
     /// Which node is preferred after each of these answers, one a second.
     fn walk(count: usize, answers: &[Blemish]) -> Vec<usize> {
         let preference = Preference::over(count);
-        let start = Instant::now();
+        let start = BootTime(7);
         let step = |(second, blemish): (u64, &Blemish)| {
-            let now = start + Duration::from_secs(second);
+            let now = start.plus(Duration::from_secs(second));
             preference.turn(preference.position(), *blemish, now);
             preference.position()
         };
@@ -128,11 +130,11 @@ mod tests {
     #[test]
     fn what_speaks_against_a_node_is_forgotten() {
         let preference = Preference::over(2);
-        let start = Instant::now();
+        let start = BootTime(7);
         preference.turn(0, Settling, start);
-        preference.turn(1, Settling, start + REMEMBERED / 2);
+        preference.turn(1, Settling, start.plus(REMEMBERED / 2));
         assert_eq!(preference.position(), 1);
-        preference.turn(1, Settling, start + REMEMBERED);
+        preference.turn(1, Settling, start.plus(REMEMBERED));
         assert_eq!(preference.position(), 0);
     }
 
@@ -140,7 +142,7 @@ mod tests {
     fn many_answers_of_one_node_turn_once() {
         let preference = Preference::over(3);
         for _ in 0..3 {
-            preference.turn(0, Settling, Instant::now());
+            preference.turn(0, Settling, BootTime(7));
         }
         assert_eq!(preference.position(), 1);
     }

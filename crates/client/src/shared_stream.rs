@@ -3,19 +3,17 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use chancery_revocation::BootTime;
 use chancery_wire::v1::{
     MintRequest, MintResponse, MintStreamRequest, MintStreamResponse,
     mint_stream_response::Outcome, token_service_client::TokenServiceClient,
 };
 use parking_lot::Mutex;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, transport::Channel};
 
-use crate::error::status_of;
+use crate::{clock::SystemClock, error::status_of};
 
 /// Requests of one stream that wait for their answers.
 pub(crate) const WINDOW: usize = 256;
@@ -53,7 +51,7 @@ struct Waiting {
 
 struct Waiter {
     sequence: u64,
-    since: Instant,
+    since: BootTime,
     answer: oneshot::Sender<Answer>,
     _room: OwnedSemaphorePermit,
 }
@@ -126,7 +124,7 @@ impl SharedStream {
         waiting.next += 1;
         waiting.line.push_back(Waiter {
             sequence,
-            since: Instant::now(),
+            since: SystemClock::boot(),
             answer,
             _room: room,
         });
@@ -192,7 +190,9 @@ impl Reader {
         let left = waiting
             .line
             .front()
-            .map(|first| IDLE.saturating_sub(first.since.elapsed()))
+            .map(|first| {
+                IDLE.saturating_sub(SystemClock::boot().since(first.since).unwrap_or_default())
+            })
             .filter(|left| !left.is_zero());
         waiting.ended = left.is_none();
         left
@@ -234,7 +234,7 @@ mod tests {
         let mut waiting = Waiting::default();
         waiting.line.extend(sent.map(|ago| Waiter {
             sequence: 0,
-            since: Instant::now().checked_sub(ago).unwrap(),
+            since: SystemClock::boot().minus(ago),
             answer: oneshot::channel().0,
             _room: room.clone().try_acquire_owned().unwrap(),
         }));

@@ -136,7 +136,7 @@ fn judge_text(
 }
 
 /// `iss` and `aud` as expected.
-fn is_addressed(claims: &Claims, expected: &Expectations) -> Result<(), Reason> {
+pub(crate) fn is_addressed(claims: &Claims, expected: &Expectations) -> Result<(), Reason> {
     if claims.iss != expected.issuer {
         return Err(Reason::WrongIssuer {
             iss: claims.iss.clone(),
@@ -153,7 +153,10 @@ fn is_addressed(claims: &Claims, expected: &Expectations) -> Result<(), Reason> 
 }
 
 /// A token that is bound to nothing is a bearer token, and needs no proof.
-fn is_satisfied(cnf: Option<&CertificateThumbprint>, proof: &Proof) -> Result<(), Reason> {
+pub(crate) fn is_satisfied(
+    cnf: Option<&CertificateThumbprint>,
+    proof: &Proof,
+) -> Result<(), Reason> {
     match (cnf, &proof.certificate) {
         (None, _) => Ok(()),
         (Some(_), None) => Err(Reason::ProofMissing),

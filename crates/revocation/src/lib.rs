@@ -14,7 +14,8 @@
 //!
 //! - [`View`]: `change`, `issuers`, `watermarks`, `publication` (its writer),
 //!   `snapshot`, `serving` (the order in which a reader looks);
-//! - the judgement: `judge`, its rules in `inquiry`, `facts`, `verdict`, `reason`;
+//! - the judgement: `judge`, `signed` (without checking a signature again), its rules in
+//!   `inquiry`, `facts`, `verdict`, `reason`;
 //! - time: `clock`, `freshness`;
 //! - `memory`: atomics and tables, and under `cfg(loom)` their models.
 
@@ -35,6 +36,7 @@ pub mod memory;
 mod publication;
 mod reason;
 mod serving;
+mod signed;
 mod snapshot;
 mod verdict;
 mod view;
@@ -48,5 +50,6 @@ pub use issuers::{Issuer, IssuerState};
 pub use judge::{Expectations, Limits, Proof, check, judge, judge_facts};
 pub use reason::Reason;
 pub use serving::{Current, Serving};
+pub use signed::{SignedToken, judge_signing};
 pub use verdict::{Behind, Standing, Verdict};
 pub use view::View;

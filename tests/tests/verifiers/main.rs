@@ -9,3 +9,4 @@
 )]
 
 mod feed;
+mod sdk;

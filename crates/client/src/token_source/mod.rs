@@ -4,19 +4,25 @@
 mod policy;
 mod schedule;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use chancery_revocation::BootTime;
 use chancery_wire::v1::MintRequest;
 use parking_lot::Mutex;
-use tokio::{sync::Mutex as Turn, time::Instant};
+use tokio::sync::Mutex as Turn;
 
 pub use policy::TokenPolicy;
 use schedule::{Moment, Next, Schedule};
 
 use crate::{
     client::{Client, Minted},
+    clock::SystemClock,
     error::Error,
 };
+
+/// The longest sleep: tokens age while the machine sleeps too, and the runtime's own clock
+/// stands still then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// Keeps one token for one audience and one set of scopes: make one for each, once,
 /// and clone it into every task. It mints only when somebody wants a token, and then
@@ -44,7 +50,7 @@ pub struct TokenSource(Arc<Inner>);
 struct Inner {
     client: Client,
     request: MintRequest,
-    began: Instant,
+    began: BootTime,
     schedule: Mutex<Schedule>,
     /// Of whoever mints. Counts the mints that were tried, with why the last brought
     /// nothing.
@@ -64,7 +70,7 @@ impl TokenSource {
         Self(Arc::new(Inner {
             client,
             request,
-            began: Instant::now(),
+            began: SystemClock::boot(),
             schedule: Mutex::new(Schedule::new(policy)),
             minting: Arc::default(),
         }))
@@ -85,7 +91,10 @@ impl TokenSource {
                     return Ok(token);
                 }
                 Next::Refuse(refusal) => return Err(Error::Refused(refusal)),
-                Next::Wait(until) => tokio::time::sleep_until(self.0.began + until).await,
+                Next::Wait(until) => {
+                    let left = until.saturating_sub(self.0.now());
+                    tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+                }
                 Next::Mint => self.mint().await?,
             }
         }
@@ -130,7 +139,7 @@ impl TokenSource {
 
 impl Inner {
     fn now(&self) -> Moment {
-        self.began.elapsed()
+        SystemClock::boot().since(self.began).unwrap_or_default()
     }
 
     fn next(&self) -> Next {

@@ -289,6 +289,8 @@ enum Happens {
     Asks {
         node: u64,
         late_ms: u64,
+        /// F: for how long it serves after it asked.
+        f_ms: u64,
     },
     Restarts(u64),
     /// It applies all that is committed; and reports.

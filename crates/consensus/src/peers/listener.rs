@@ -30,10 +30,10 @@ use super::{
 /// How long a handshake may take; a peer needs one round trip and one signature.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 /// Handshakes in flight, and of one address: who does not finish holds nobody up.
-/// A peer opens three connections, and peers may share an address.
+/// A peer opens four connections, and peers may share an address.
 pub(crate) const HANDSHAKES: usize = 256;
 const HANDSHAKES_OF_ADDRESS: usize = 64;
-/// Established connections, and of one key: a peer opens three, and those that it lost
+/// Established connections, and of one key: a peer opens four, and those that it lost
 /// without a word are still here.
 const CONNECTIONS: usize = 1_024;
 const CONNECTIONS_OF_KEY: usize = 12;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chancery_credential::{NodeNumber, Revision};
 
-use super::cluster::{Cluster, PATIENCE, eventually, owner};
+use super::{
+    cluster::{Cluster, PATIENCE, eventually, owner},
+    freshness::tick,
+};
 use crate::{Clocks, Enforcement, EnforcementState, SystemClocks, Wait};
 
 async fn in_force(cluster: &Cluster, asked_of: u64, revision: Revision) -> Enforcement {
@@ -184,5 +187,25 @@ async fn what_was_never_committed_is_never_said_to_be_in_force() {
     in_force(&cluster, leader, revision).await;
     cluster.board.heal();
     in_force(&cluster, cut_off, revision).await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_say_at_once_what_is_waited_for_and_not_with_their_next_proof() {
+    let cluster = Cluster::of_three().await;
+    settled(&cluster).await;
+    // No proof will be asked for while the test runs, and none runs out.
+    let outcome = cluster.command(1, tick(600_000)).await.unwrap();
+    outcome.verdict.unwrap();
+    for number in [1, 2, 3] {
+        let sleeping = &cluster.nodes[&number].inner.prover.sleeping;
+        let mut sleeping = sleeping.subscribe();
+        let long = sleeping.wait_for(|tick| *tick == Duration::from_millis(600_000));
+        tokio::time::timeout(PATIENCE, long).await.unwrap().unwrap();
+    }
+    let through = another_than(cluster.leader().await);
+    let revision = cluster.add_owner(through, "said-at-once").await;
+    let told = in_force(&cluster, through, revision).await;
+    assert_eq!(told.waited_out, []);
     cluster.end().await;
 }

@@ -101,7 +101,7 @@ async fn a_proved_node_knows_all_that_was_answered_before() {
 }
 
 /// Two ticks, of which the former would outlast the test.
-fn tick(tick_ms: u64) -> Command {
+pub(super) fn tick(tick_ms: u64) -> Command {
     const LONG_MS: u64 = 600_000;
     Command::SetSettings(SettingsChange {
         tick_ms: Some(tick_ms),

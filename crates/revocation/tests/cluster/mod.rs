@@ -8,7 +8,7 @@ use chancery_credential::{
     SigningKey, SpiffeId, Subject, TokenId,
 };
 use chancery_revocation::{
-    BootTime, Change, Delta, Expectations, Limits, Now, Proof, Verdict, View, judge,
+    BootTime, Change, Delta, Expectations, Limits, Now, Proof, Verdict, View, judge, judge_signing,
 };
 
 pub const LINEAGE: Lineage = Lineage {
@@ -156,8 +156,24 @@ impl Case {
     }
 
     pub fn judge_on(&self, view: &View) -> Verdict<Claims> {
-        judge(&self.token(), &self.expected, &self.proof, view, &self.now)
-            .map(chancery_credential::Verified::into_inner)
+        let token = self.token();
+        let judged = judge(&token, &self.expected, &self.proof, view, &self.now);
+        self.judge_signed(&token, view, &judged.clone().map(|_| ()));
+        judged.map(chancery_credential::Verified::into_inner)
+    }
+
+    /// Whoever checks a signature once only, here or when the token was still in force,
+    /// says the same.
+    fn judge_signed(&self, token: &str, view: &View, judged: &Verdict<()>) {
+        let first =
+            |view: &View| judge_signing(token, &self.expected, &self.proof, view, &self.now);
+        let (verdict, signed) = first(view);
+        assert_eq!(verdict, *judged);
+        assert!(signed.is_some() || !matches!(verdict, Verdict::Valid(..)));
+        for signed in [signed, first(&self::view()).1].into_iter().flatten() {
+            let again = signed.judge(&self.expected, &self.proof, view, &self.now);
+            assert_eq!(again, *judged);
+        }
     }
 
     pub fn judge(&self) -> Verdict<Claims> {

@@ -1,12 +1,12 @@
 //! What is said when records cannot be written, or are dropped: once, and that it is
 //! over once.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
+use chancery_revocation::BootTime;
 use tracing::{error, info, warn};
+
+use crate::clock::SystemClock;
 
 /// How often it is said that records are dropped.
 const SAY_DROPS_EVERY: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ pub(super) struct Outage {
     /// That no more records may be dropped, in this outage.
     exhausted: bool,
     /// When it was last said that records are dropped.
-    drops: Option<Instant>,
+    drops: Option<BootTime>,
 }
 
 impl Outage {
@@ -59,11 +59,12 @@ impl Outage {
 
     /// So many records were dropped, and are counted as a gap.
     pub(super) fn dropped(&mut self, records: u64) {
-        let quiet = |said: Instant| said.elapsed() < SAY_DROPS_EVERY;
+        let now = SystemClock::boot();
+        let quiet = |said| now.since(said).unwrap_or_default() < SAY_DROPS_EVERY;
         if self.drops.is_some_and(quiet) {
             return;
         }
-        self.drops = Some(Instant::now());
+        self.drops = Some(now);
         warn!(
             records,
             "records of mints were dropped, and are counted as gaps"

@@ -1,11 +1,6 @@
 //! The thread that writes: from the lanes into the segments.
 
-use std::{
-    io,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use chancery_revocation::BootTime;
 use metrics::counter;
@@ -87,12 +82,17 @@ pub(super) struct Writer<D> {
     /// When the time was last written, as `kept_ms`: also when the clock is set back.
     marked_ms: u64,
     first_lane: usize,
-    synced: Instant,
+    synced: BootTime,
     /// The last sync failed, and none has succeeded since.
     unsafe_since_sync: bool,
     outage: Outage,
     /// Records and bytes that were counted.
     counted: (u64, u64),
+}
+
+/// Whether it is so long ago, by the clock that goes on through a suspend.
+fn is_past(moment: BootTime, span: Duration) -> bool {
+    SystemClock::boot().since(moment).unwrap_or_default() >= span
 }
 
 impl<D: Disk> Writer<D> {
@@ -124,7 +124,7 @@ impl<D: Disk> Writer<D> {
             as_of_ms: started_ms,
             drops_seen_ms: started_ms,
             first_lane: 0,
-            synced: Instant::now(),
+            synced: SystemClock::boot(),
             unsafe_since_sync: false,
             outage: Outage::default(),
         })
@@ -145,8 +145,8 @@ impl<D: Disk> Writer<D> {
                 Ok(Pass::Idle) | Err(_) => {}
             }
             if self.recorder.is_closed() {
-                let until = *give_up.get_or_insert_with(|| Instant::now() + LAST_WORDS);
-                if Instant::now() >= until {
+                let closed = *give_up.get_or_insert_with(SystemClock::boot);
+                if is_past(closed, LAST_WORDS) {
                     error!(
                         "not all records of mints could be written; the next start records a gap"
                     );
@@ -185,7 +185,7 @@ impl<D: Disk> Writer<D> {
         // Before anything is taken: where each pass fails behind that, nothing else would
         // end the segment, or sync it.
         self.rotate_when_due(begun.0)?;
-        if self.synced.elapsed() >= SYNC_EVERY {
+        if is_past(self.synced, SYNC_EVERY) {
             self.sync();
         }
         self.make_room_to_write_again()?;
@@ -248,7 +248,7 @@ impl<D: Disk> Writer<D> {
         };
         if segment.tail.is_unsynced() && !self.syncer.is_busy() {
             self.syncer.begin(&segment.file, segment.tail.written());
-            self.synced = Instant::now();
+            self.synced = SystemClock::boot();
         }
     }
 
@@ -344,7 +344,7 @@ impl<D: Disk> Writer<D> {
         self.counted.1 = 0;
         self.synced_unsaid = false;
         self.marked_ms = self.kept_ms();
-        self.synced = Instant::now();
+        self.synced = SystemClock::boot();
         if let Some(through) = beginning.deleted {
             self.kept.let_go(through, &self.disk);
         }

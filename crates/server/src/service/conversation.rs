@@ -304,6 +304,7 @@ fn crowded(full: &Full) -> Status {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -8,6 +8,7 @@ use chancery_authority::{Command, Event, Row, State};
 use chancery_consensus::Consumer;
 use chancery_credential::{IssuerNumber, Subject, TokenId};
 use chancery_revocation::{Delta, Snapshot, View};
+use chancery_wire::v1;
 use futures::FutureExt;
 use parking_lot::Mutex;
 
@@ -350,6 +351,84 @@ fn who_was_here_before_goes_on_and_is_told_so() {
         previous = revision;
     }
     assert!(feed.next().now_or_never().is_none());
+}
+
+/// A node that owes its watcher an answer, from the state of some revision.
+struct Owing<'a> {
+    fake: &'a Fake,
+    owed: Option<Revision>,
+}
+
+impl Source for Owing<'_> {
+    fn revision(&self) -> Revision {
+        self.fake.revision()
+    }
+
+    fn recent(&self) -> &Recent {
+        &self.fake.recent
+    }
+
+    async fn part(&self, after: Option<&ViewPlace>, weight: usize) -> Part {
+        self.fake.part(after, weight).await
+    }
+
+    async fn past(&self, revision: Revision) {
+        self.fake.past(revision).await;
+    }
+
+    fn through(&mut self) -> Revision {
+        self.owed.unwrap_or_else(|| self.revision())
+    }
+
+    async fn news(&mut self, told: Revision) -> Result<News, Status> {
+        match self.owed.take() {
+            Some(owed) => {
+                assert_eq!(told, owed, "everything up to there was told");
+                Ok(News::Word(pong(owed)))
+            }
+            None => {
+                self.past(told).await;
+                Ok(News::Changes)
+            }
+        }
+    }
+}
+
+fn pong(revision: Revision) -> v1::watch_response::Event {
+    v1::watch_response::Event::Pong(v1::Pong {
+        revision: revision.0,
+        ..v1::Pong::default()
+    })
+}
+
+/// However fast everything changes: an answer waits for what it vouches for and for
+/// nothing that came later.
+#[test]
+fn an_answer_comes_after_what_changed_before_it_and_before_what_changed_later() {
+    let fake = Fake::new(Recent::default());
+    let at = fake.story.lock().view.revision();
+    fake.revoke_held("aaa");
+    let owed = fake.story.lock().view.revision();
+    fake.revoke_held("zzz");
+    let owing = Owing {
+        fake: &fake,
+        owed: Some(owed),
+    };
+    let mut feed = Feed::resuming(owing, at);
+    let mut next = || {
+        feed.next()
+            .now_or_never()
+            .map(|told| told.unwrap().unwrap())
+    };
+    let revision_of = |told: Option<Told>| match told {
+        Some(Told::Delta { revision, .. }) => Some(revision),
+        _ => None,
+    };
+    assert_eq!(revision_of(next()), Some(owed));
+    assert_eq!(next(), Some(Told::Word(pong(owed))));
+    let later = revision_of(next());
+    assert!(later > Some(owed), "{later:?}");
+    assert_eq!(next(), None);
 }
 
 #[test]

@@ -98,6 +98,7 @@ fn an_auditor_changes_nothing_and_an_agent_asks_for_itself() {
             "PrincipalService/List",
             "PrincipalService/ListOwners",
             "PrincipalService/WhoAmI",
+            "RevocationService/AwaitEnforced",
             "RevocationService/Check",
             "RevocationService/CheckStream",
             "RevocationService/ListChanges",
@@ -112,6 +113,7 @@ fn an_auditor_changes_nothing_and_an_agent_asks_for_itself() {
         [
             "KeyService/List",
             "PrincipalService/WhoAmI",
+            "RevocationService/AwaitEnforced",
             "RevocationService/Revoke",
             "TokenService/Mint",
             "TokenService/MintStream",
@@ -122,6 +124,7 @@ fn an_auditor_changes_nothing_and_an_agent_asks_for_itself() {
         [
             "KeyService/List",
             "PrincipalService/WhoAmI",
+            "RevocationService/AwaitEnforced",
             "RevocationService/Check",
             "RevocationService/CheckStream",
             "RevocationService/ListChanges",

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chancery_authority::WhenBehind;
@@ -29,6 +29,7 @@ use super::{
     Author, BootId, Damage, Filter, Found, Issued, RecordLimits, Recorder, Records, Report,
     Unrecorded, find, format::segment_path, start, verify,
 };
+use crate::clock::SystemClock;
 
 /// How long a condition may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -202,9 +203,12 @@ fn close(records: Records) {
 
 /// Looks until it is so.
 fn until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let begun = SystemClock::boot();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "it was never so that {what}");
+        assert!(
+            SystemClock::boot().since(begun).unwrap() < PATIENCE,
+            "it was never so that {what}"
+        );
         thread::park_timeout(Duration::from_millis(2));
     }
 }
