@@ -1,6 +1,8 @@
-//! Where randomness comes from when a library asks the system for it: the seed. The
-//! standard library's hash maps, openraft's election timeouts and the server's request
-//! ids ask `getrandom`; this is that function, for the whole process.
+//! Where randomness and the time of day come from when a library asks the system for
+//! them: the seed, and the simulation. The standard library's hash maps, openraft's
+//! election timeouts and the server's request ids ask `getrandom`, HTTP's `date` header
+//! asks `clock_gettime`, and a header that is a byte longer can make two writes of one.
+//! These are those functions, for the whole process.
 //!
 //! TLS alone draws elsewhere. What it draws is seen in the bytes on the wire and in
 //! nothing that the simulation goes by.
@@ -10,6 +12,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static STATE: AtomicU64 = AtomicU64::new(0);
+/// Seconds since the Unix epoch; 0 while nothing is simulated.
+static TIME_OF_DAY: AtomicU64 = AtomicU64::new(0);
+
+/// From here on it is that late.
+pub fn set_time_of_day(seconds: u64) {
+    TIME_OF_DAY.store(seconds, Ordering::Relaxed);
+}
 
 /// From here on what the system gives follows from `seed`.
 pub fn seed(seed: u64) {
@@ -46,5 +55,43 @@ pub unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, _flags: u32) 
 pub unsafe extern "C" fn getentropy(buffer: *mut u8, length: usize) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { getrandom(buffer, length, 0) };
+    0
+}
+
+/// `struct timespec`.
+#[repr(C)]
+pub struct TimeSpec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+const CLOCK_REALTIME: i32 = 0;
+#[cfg(target_arch = "x86_64")]
+const SYS_CLOCK_GETTIME: i64 = 228;
+#[cfg(target_arch = "aarch64")]
+const SYS_CLOCK_GETTIME: i64 = 113;
+
+unsafe extern "C" {
+    fn syscall(number: i64, ...) -> i64;
+}
+
+/// `clock_gettime(2)`: the wall clock is the simulation's while it runs, all others are
+/// the machine's.
+///
+/// # Safety
+/// `time` points to a `struct timespec`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_gettime(clock: i32, time: *mut TimeSpec) -> i32 {
+    let seconds = TIME_OF_DAY.load(Ordering::Relaxed);
+    if clock != CLOCK_REALTIME || seconds == 0 {
+        // SAFETY: the system call that the caller means, with what the caller gave.
+        return unsafe { syscall(SYS_CLOCK_GETTIME, clock, time) } as i32;
+    }
+    let simulated = TimeSpec {
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        nanoseconds: 0,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { time.write(simulated) };
     0
 }

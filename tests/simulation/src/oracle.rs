@@ -85,8 +85,8 @@ pub struct Oracle {
     answered: Vec<(u64, u64)>,
     /// From when on what stands at a revision was said to be in force everywhere.
     enforced: BTreeMap<u64, u64>,
-    /// In which term it was said of a revision by when it would be.
-    promises: BTreeMap<u64, (u64, u64)>,
+    /// While who led it was said of a revision by when it would be.
+    promises: BTreeMap<u64, (Option<(u64, u64)>, u64)>,
 }
 
 /// How much was done.
@@ -169,15 +169,13 @@ impl Oracle {
         self.leaders.last_key_value().map(|(_, node)| *node)
     }
 
-    /// A node says that it leads.
+    /// A node says that it leads. openraft orders leaders by term and number: there may be
+    /// several in a term, one after the other.
     pub fn leads(&mut self, node: u64, term: u64) {
-        if !self.leaders.contains_key(&term) {
+        if self.leaders.get(&term) != Some(&node) {
             self.note(format_args!("node {node} leads in term {term}"));
         }
-        let leader = *self.leaders.entry(term).or_insert(node);
-        if leader != node {
-            self.violated(format!("nodes {leader} and {node} lead in term {term}"));
-        }
+        self.leaders.insert(term, node);
     }
 
     /// A node holds a proof, with this revision published.
@@ -337,10 +335,11 @@ impl Oracle {
         if at_most_us > W_US {
             self.violated(format!("a change is waited for {at_most_us} us more"));
         }
-        let term = self.leaders.keys().next_back().copied().unwrap_or(0);
+        let reign = self.leaders.last_key_value();
+        let reign = reign.map(|(term, node)| (*term, *node));
         let by_us = self.true_us + at_most_us * 10 / 9 + LATE_US;
         match self.promises.get(&revision.0) {
-            Some((promised, by_us)) if *promised == term => {
+            Some((promised, by_us)) if *promised == reign => {
                 if asked_us > *by_us {
                     let late = asked_us - by_us;
                     self.violated(format!(
@@ -349,7 +348,7 @@ impl Oracle {
                 }
             }
             _ => {
-                self.promises.insert(revision.0, (term, by_us));
+                self.promises.insert(revision.0, (reign, by_us));
             }
         }
     }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::{
     board::{Board, Phase},
     client::Client,
+    clock::BEGIN_MS,
     cluster, entropy,
     faults::{Fault, RATES},
     machine::{Machine, TRUE_RATE},
@@ -179,6 +180,7 @@ impl World {
     fn step(&mut self) {
         let now_us = self.now_us;
         self.true_us.store(now_us, Ordering::Relaxed);
+        entropy::set_time_of_day(BEGIN_MS / 1_000 + now_us / 1_000_000);
         let sent = self.network.deliver(now_us);
         {
             let mut oracle = self.oracle.lock();
