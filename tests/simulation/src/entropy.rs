@@ -1,7 +1,8 @@
 //! Where randomness and the time of day come from when a library asks the system for
 //! them: the seed, and the simulation. The standard library's hash maps, openraft's
 //! election timeouts and the server's request ids ask `getrandom`, HTTP's `date` header
-//! asks `clock_gettime`, and a header that is a byte longer can make two writes of one.
+//! asks `clock_gettime`, and a header that is a byte longer can make two writes of one;
+//! so does h2, which forgets a stream that it reset after a second.
 //! These are those functions, for the whole process.
 //!
 //! TLS alone draws elsewhere. What it draws is seen in the bytes on the wire and in
@@ -12,12 +13,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static STATE: AtomicU64 = AtomicU64::new(0);
-/// Seconds since the Unix epoch; 0 while nothing is simulated.
-static TIME_OF_DAY: AtomicU64 = AtomicU64::new(0);
+/// Microseconds since the Unix epoch; 0 while nothing is simulated.
+static TIME: AtomicU64 = AtomicU64::new(0);
 
-/// From here on it is that late.
-pub fn set_time_of_day(seconds: u64) {
-    TIME_OF_DAY.store(seconds, Ordering::Relaxed);
+/// From here on it is that late, microseconds since the Unix epoch; 0: as late as it is.
+pub fn set_time(us: u64) {
+    TIME.store(us, Ordering::Relaxed);
 }
 
 /// From here on what the system gives follows from `seed`.
@@ -66,6 +67,7 @@ pub struct TimeSpec {
 }
 
 const CLOCK_REALTIME: i32 = 0;
+const CLOCK_MONOTONIC: i32 = 1;
 #[cfg(target_arch = "x86_64")]
 const SYS_CLOCK_GETTIME: i64 = 228;
 #[cfg(target_arch = "aarch64")]
@@ -75,21 +77,21 @@ unsafe extern "C" {
     fn syscall(number: i64, ...) -> i64;
 }
 
-/// `clock_gettime(2)`: the wall clock is the simulation's while it runs, all others are
-/// the machine's.
+/// `clock_gettime(2)`: the wall clock and the monotonic one are the simulation's while it
+/// runs, all others are the machine's.
 ///
 /// # Safety
 /// `time` points to a `struct timespec`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: i32, time: *mut TimeSpec) -> i32 {
-    let seconds = TIME_OF_DAY.load(Ordering::Relaxed);
-    if clock != CLOCK_REALTIME || seconds == 0 {
+    let us = TIME.load(Ordering::Relaxed);
+    if !matches!(clock, CLOCK_REALTIME | CLOCK_MONOTONIC) || us == 0 {
         // SAFETY: the system call that the caller means, with what the caller gave.
         return unsafe { syscall(SYS_CLOCK_GETTIME, clock, time) } as i32;
     }
     let simulated = TimeSpec {
-        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
-        nanoseconds: 0,
+        seconds: i64::try_from(us / 1_000_000).unwrap_or(i64::MAX),
+        nanoseconds: i64::try_from(us % 1_000_000 * 1_000).unwrap_or(0),
     };
     // SAFETY: the caller's promise.
     unsafe { time.write(simulated) };

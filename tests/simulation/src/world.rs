@@ -76,6 +76,7 @@ impl World {
     pub fn new(plan: Plan, shown: bool) -> Self {
         notice_panics();
         entropy::seed(plan.seed);
+        entropy::set_time(BEGIN_MS * 1_000);
         simulated::format(plan.seed);
         let mut random = fastrand::Rng::with_seed(plan.seed ^ 0x5eed);
         let mut oracle = Oracle::default();
@@ -180,7 +181,7 @@ impl World {
     fn step(&mut self) {
         let now_us = self.now_us;
         self.true_us.store(now_us, Ordering::Relaxed);
-        entropy::set_time_of_day(BEGIN_MS / 1_000 + now_us / 1_000_000);
+        entropy::set_time(BEGIN_MS * 1_000 + now_us);
         let sent = self.network.deliver(now_us);
         {
             let mut oracle = self.oracle.lock();
@@ -524,6 +525,7 @@ impl World {
         for machine in self.machines.values_mut() {
             machine.crash(Crash::Process, 0);
         }
+        entropy::set_time(0);
         let oracle = self.oracle.lock();
         Report {
             simulated_us: self.now_us,
