@@ -6,6 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo three-nodes test test-fast soak nemesis powercut revoke-report check deny fix interop loom
+.PHONY: simulation sim sim-soak sim-hunt sim-smoke
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 # One C++ compiler process takes up to 1.2 GiB: cores, or memory, whichever ends first.
@@ -33,6 +34,7 @@ three-nodes: build ## Three nodes on loopback to try things with, until Ctrl-C
 test: build interop ## Every test: models, real clusters under faults, interop (8 minutes once built)
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory loom
+	@$(MAKE) --no-print-directory sim-smoke
 
 test-fast: setup ## The rooms' own tests and the arrows (2 minutes)
 	@$(CARGO) test --workspace --lib --bins
@@ -62,6 +64,28 @@ interop: ## Install grpcurl and grpcio beside the build, for the tests
 loom: ## The order of publication, under every interleaving
 	@CARGO_TARGET_DIR="$$CARGO_TARGET_DIR/loom" RUSTFLAGS="--cfg loom" \
 		cargo test -p chancery-revocation --test publication_loom
+
+# A build of its own, without RocksDB: docs/simulation.md.
+SIMULATION := CARGO_TARGET_DIR="$$CARGO_TARGET_DIR/simulation" RUSTFLAGS="--cfg simulation --cfg tokio_unstable"
+SIMULATOR := "$$CARGO_TARGET_DIR/simulation/simulation/chancery-simulation"
+SEED ?= 1
+HOURS ?= 1
+
+simulation: setup
+	@$(SIMULATION) cargo build --quiet --profile simulation -p chancery-simulation
+
+sim: simulation ## Replay one simulated cluster: SEED=…, ARGS="--trace --mutation …"
+	@$(SIMULATOR) run --seed $(SEED) $(ARGS)
+
+sim-soak: simulation ## Simulate clusters under faults on all cores: HOURS=…
+	@$(SIMULATOR) soak --hours $(HOURS) $(ARGS)
+
+sim-hunt: simulation ## Let simulated clusters make each known mistake until it is noticed: ARGS=names
+	@$(SIMULATOR) hunt $(ARGS)
+
+sim-smoke: simulation
+	@$(SIMULATOR) same --seconds 6 1 2 3
+	@$(SIMULATOR) soak --seeds 8 --seconds 15 --hours 0.01
 
 check: setup ## Format, lints, arrows, documentation; changes nothing
 	@cargo fmt --all --check

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand};
 
 /// Each room and the rooms that it may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -56,6 +56,12 @@ fn metadata() -> Metadata {
         .unwrap()
 }
 
+/// What only a build under `--cfg simulation` has.
+fn is_simulated(dependency: &Dependency) -> bool {
+    let target = dependency.target.as_ref().map(ToString::to_string);
+    target.as_deref() == Some("cfg(simulation)")
+}
+
 fn rooms(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     metadata
         .workspace_packages()
@@ -67,7 +73,8 @@ fn rooms(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
                 let normal = package
                     .dependencies
                     .iter()
-                    .filter(|dependency| dependency.kind != DependencyKind::Development);
+                    .filter(|dependency| dependency.kind != DependencyKind::Development)
+                    .filter(|dependency| !is_simulated(dependency));
                 (
                     room,
                     normal
@@ -123,6 +130,23 @@ fn the_pure_rooms_ask_no_machine_for_anything() {
             assert!(
                 !PURE.contains(&room.as_str()) || !dependencies.contains(*library),
                 "`{room}` is pure, and depends on `{library}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_product_can_make_a_mistake_of_the_simulations() {
+    for package in metadata().workspace_packages() {
+        let mistakes = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.name == "chancery-mutation");
+        for dependency in mistakes {
+            assert!(
+                is_simulated(dependency),
+                "`{}` has the simulation's mistakes in other builds too",
+                package.name
             );
         }
     }

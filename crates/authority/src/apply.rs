@@ -1,6 +1,8 @@
 //! How an entry of the log changes the state.
 
 use chancery_credential::Revision;
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::Change;
 
 use crate::command::Command;
@@ -57,7 +59,10 @@ impl State {
             actor: stamped.meta.actor.clone(),
         };
         let now_ms = self.log_time_ms();
-        if let Some(record) = self.recall(&key, &stamped.meta.digest, now_ms)? {
+        let recalled = self.recall(&key, &stamped.meta.digest, now_ms)?;
+        #[cfg(simulation)]
+        let recalled = recalled.filter(|_| !is_made(Mutation::RequestTwice));
+        if let Some(record) = recalled {
             return record.outcome.clone().map(|answer| Outcome {
                 revision: record.revision,
                 answer,

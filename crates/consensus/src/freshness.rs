@@ -19,6 +19,8 @@ use std::{
 };
 
 use chancery_credential::{NodeNumber, Revision};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
 use openraft::{LinearizerOption, errors::RaftError};
@@ -148,6 +150,10 @@ impl Prover {
 
     /// Asks for no proof again: this node serves no more.
     pub(crate) fn withdraw(&self) {
+        #[cfg(simulation)]
+        if is_made(Mutation::DrainServes) {
+            return;
+        }
         self.withdrawn.store(true, Ordering::Release);
         self.published.view.withdraw();
     }
@@ -186,6 +192,10 @@ impl Prover {
             let answer = self.ask().await?;
             let revision = Revision(answer.read_index.index);
             self.heard.fetch_max(revision.0, Ordering::Relaxed);
+            #[cfg(simulation)]
+            if is_made(Mutation::NotApplied) {
+                return Ok(answer.freshness_ms);
+            }
             if !self.published.reach(revision, PROOF_LIMIT).await {
                 return Err(not_now("this node has not applied the read index"));
             }
@@ -200,6 +210,18 @@ impl Prover {
         // The leader's F, or that of the state just reached, whichever is shorter.
         let own_ms = self.freshness_ms().unwrap_or(freshness_ms);
         let bound = Duration::from_millis(freshness_ms.min(own_ms));
+        #[cfg(simulation)]
+        let bound = if is_made(Mutation::BoundW) {
+            bound * 11 / 9
+        } else {
+            bound
+        };
+        #[cfg(simulation)]
+        let asked_at = if is_made(Mutation::ProofFromAnswer) {
+            self.clocks.boot()
+        } else {
+            asked_at
+        };
         self.published.view.prove_fresh(asked_at, bound);
         self.proved.send_if_modified(|latest| {
             let later = latest.is_none_or(|latest| latest < asked_at);
@@ -296,13 +318,25 @@ impl Prover {
         self.may_be_fresh(from)?;
         // First: a change that is applied here later finds this holder, and the read
         // index of one that finds it not is no earlier.
-        self.fence
-            .record(from, process, freshness_ms)
-            .map_err(|why| ProofRefused::NotThisNode(format!("of node {from}, {why}")))?;
+        self.record(from, process, freshness_ms)?;
+        #[cfg(simulation)]
+        if is_made(Mutation::NoQuorum) {
+            let read_index = self.published.position.read().last;
+            return Ok(ReadIndex {
+                read_index: read_index.ok_or_else(|| not_now("nothing was applied"))?,
+                freshness_ms,
+                compare_at: self.comparison.asked(),
+            });
+        }
         let option =
             LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
         match self.raft.get_read_linearizer(option).await {
             Ok(linearizer) => {
+                #[cfg(simulation)]
+                if is_made(Mutation::RecordLate) {
+                    let late = self.fence.record(from, process, freshness_ms);
+                    late.map_err(|why| not_now(why.to_string()))?;
+                }
                 let read_index = *linearizer.read_log_id().log_id();
                 Ok(ReadIndex {
                     read_index,
@@ -315,11 +349,28 @@ impl Prover {
         }
     }
 
+    fn record(
+        &self,
+        from: NodeNumber,
+        process: Process,
+        freshness_ms: u64,
+    ) -> Result<(), ProofRefused> {
+        #[cfg(simulation)]
+        if is_made(Mutation::RecordLate) {
+            return Ok(());
+        }
+        self.fence
+            .record(from, process, freshness_ms)
+            .map_err(|why| ProofRefused::NotThisNode(format!("of node {from}, {why}")))
+    }
+
     /// A node that retires serves no more: so W after its retirement was committed
     /// nothing that it could still accept is outstanding, and it can be taken out.
     fn may_be_fresh(&self, node: NodeNumber) -> Result<(), ProofRefused> {
         let refused = |why: &str| Err(ProofRefused::NotThisNode(format!("node {node} {why}")));
         match self.published.state.read().node(node) {
+            #[cfg(simulation)]
+            Some(_) if is_made(Mutation::RetiringServes) => Ok(()),
             None => refused("is not admitted"),
             Some(record) if record.retiring || record.removed_at.is_some() => {
                 refused("is being removed")

@@ -31,6 +31,7 @@ mod command;
 mod comparison;
 mod consensus;
 mod consumer;
+mod disk_work;
 mod error;
 mod events;
 mod fence;

@@ -18,6 +18,7 @@ use openraft::{
 
 use crate::{
     codec::{decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote},
+    disk_work::on_a_thread,
     peers::limits::MAX_APPEND_BYTES,
     raft::{Entry, LogId, Types, Vote},
     release::Hold,
@@ -97,6 +98,15 @@ impl LogStore {
             _ => Err(damaged(format_args!("entry {first} is not in the log"))),
         }
     }
+}
+
+/// Through where the state survives the machine, once this returns.
+fn synced_through(state: &StateStore) -> chancery_storage::Result<Option<u64>> {
+    #[cfg(simulation)]
+    if chancery_mutation::is_made(chancery_mutation::Mutation::PurgeSync) {
+        return Ok(state.applied().map(|applied| applied.index));
+    }
+    state.sync()
 }
 
 fn damaged(what: impl std::fmt::Display) -> io::Error {
@@ -228,8 +238,8 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn purge(&mut self, through: LogId) -> io::Result<()> {
         if let Some(state) = self.state.clone() {
-            let sync = tokio::task::spawn_blocking(move || state.sync());
-            if sync.await.map_err(io::Error::other)?? < Some(through.index) {
+            let sync = on_a_thread(move || synced_through(&state));
+            if sync.await?? < Some(through.index) {
                 return Err(damaged(format_args!(
                     "the state does not hold entry {through}"
                 )));

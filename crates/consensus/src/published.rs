@@ -142,6 +142,12 @@ impl Published {
     ) -> Result<(), chancery_revocation::InstallError> {
         let revision = Revision(position.last.map_or(0, |id| id.index));
         let snapshot = state.view();
+        #[cfg(simulation)]
+        let snapshot = snapshot.filter(|_| {
+            // A start without it would be noticed by everybody.
+            !(chancery_mutation::is_made(chancery_mutation::Mutation::SnapshotView)
+                && self.revision() > Revision(0))
+        });
         *self.state.write() = state;
         *self.position.write() = position;
         let consumers = || {

@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     comparison::Comparison,
     consensus::{Consensus, Inner, Post, Running},
+    disk_work::on_a_thread,
     error::StartError,
     fence::{Asking, Awaited, Fence, Process, Reporter},
     foresight::Foresight,
@@ -249,15 +250,14 @@ fn post(
 /// Opens and reads what is on disk, off the runtime's own threads.
 async fn open(options: &Options, hold: Hold) -> Result<Opened, StartError> {
     let (path, identity) = (options.directory.clone(), options.identity);
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = on_a_thread(move || {
         let directory = DataDirectory::open(path, &identity.marker())?;
         let (log, store) = directory.open_stores()?;
         let loaded = load(store.rows(), store.applied(), identity.lineage)?;
         Ok::<_, StartError>((directory, log, store, loaded))
     });
-    let (directory, log, store, Loaded { state, position }) = reading
-        .await
-        .map_err(|error| StartError::State(std::io::Error::other(error)))??;
+    let (directory, log, store, Loaded { state, position }) =
+        reading.await.map_err(StartError::State)??;
     let view = Arc::new(View::new(options.identity.lineage));
     let consumers = options.consumers.clone();
     let published = Arc::new(Published::new(

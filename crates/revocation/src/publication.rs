@@ -10,6 +10,8 @@
 //! perhaps some of what is dead now: it can refuse early, never accept late.
 
 use chancery_credential::{Revision, Subject};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 
 use crate::change::{Change, Delta, Gap, InstallError, Snapshot};
 use crate::issuers::{HandedOut, Issuer, IssuerState};
@@ -25,6 +27,10 @@ impl View {
         through: Revision,
         others: impl FnOnce(),
     ) {
+        #[cfg(simulation)]
+        if is_made(Mutation::RevisionFirst) {
+            self.publish_revision(through);
+        }
         for (revision, changes) in entries {
             self.publish_changes(revision, changes);
         }
@@ -188,6 +194,10 @@ impl View {
     }
 
     fn raise_watermark(&self, subject: &Subject, revision: Revision) {
+        #[cfg(simulation)]
+        if is_made(Mutation::WatermarkKept) && self.watermark(subject) > Revision(0) {
+            return;
+        }
         // The floor refuses by itself what such a watermark would.
         if revision > self.floor() {
             self.watermarks.raise(subject, revision);

@@ -5,10 +5,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rocksdb::{
-    Cache, DB, IteratorMode, Options, WriteBatch, WriteOptions, checkpoint, statistics::Ticker,
-};
+pub(crate) use rocksdb::{Cache, WriteBatch};
+use rocksdb::{DB, IteratorMode, Options, WriteOptions, checkpoint, statistics::Ticker};
 
+pub(crate) use crate::options::block_cache;
 use crate::{Error, Footprint, Marker, Result, durable, options};
 
 /// The first byte of a key: what the database knows about itself, or what it was given to keep.

@@ -2,16 +2,17 @@
 
 use std::{
     fmt,
-    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use fs4::{FileExt, TryLockError};
-use rocksdb::Cache;
-
 use crate::{
-    Error, Failure, LogStore, Marker, Result, StateStore, durable, log, marker::Phase, options,
+    Error, Failure, LogStore, Marker, Result, StateStore,
+    database::{Cache, block_cache},
+    durable,
+    durable::File,
+    log,
+    marker::Phase,
     starts, state,
 };
 
@@ -76,7 +77,7 @@ impl DataDirectory {
                     .iter()
                     .try_for_each(|name| durable::remove(&path.join(name)))?;
             }
-            None if owned.iter().any(|name| path.join(name).exists()) => {
+            None if owned.iter().any(|name| durable::exists(&path.join(name))) => {
                 return Err(Error::MarkerMissing {
                     path: path.to_owned(),
                 });
@@ -99,7 +100,7 @@ impl DataDirectory {
     /// [`Error::Damaged`], or the disk's.
     pub fn open(path: impl AsRef<Path>, marker: &Marker) -> Result<Self> {
         let path = path.as_ref();
-        if !path.is_dir() {
+        if !durable::is_directory(path) {
             return Err(Error::NotAMember {
                 path: path.to_owned(),
             });
@@ -112,7 +113,9 @@ impl DataDirectory {
                     path: path.to_owned(),
                 });
             }
-            None if path.join(log::DIRECTORY).exists() || path.join(state::DIRECTORY).exists() => {
+            None if durable::exists(&path.join(log::DIRECTORY))
+                || durable::exists(&path.join(state::DIRECTORY)) =>
+            {
                 return Err(Error::MarkerMissing {
                     path: path.to_owned(),
                 });
@@ -150,21 +153,17 @@ impl DataDirectory {
 
     fn locked(path: &Path, marker: &Marker) -> Result<Inner> {
         let lock = durable::open_file(&path.join(LOCK))?;
-        match FileExt::try_lock(&lock) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::InUse {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::io(path, "lock")(error)),
+        if !lock.lock(path)? {
+            return Err(Error::InUse {
+                path: path.to_owned(),
+            });
         }
         Ok(Inner {
             path: path.to_owned(),
             marker: *marker,
             start: 0,
             failure: Failure::none(),
-            cache: options::block_cache(),
+            cache: block_cache(),
             _lock: lock,
         })
     }

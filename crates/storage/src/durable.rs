@@ -1,11 +1,13 @@
 //! Files that are either the old one or the new one, whenever the power goes.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt as _, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
+
+use fs4::{FileExt, TryLockError};
 
 use crate::{Error, Result};
 
@@ -28,6 +30,33 @@ pub(crate) fn make_directory(path: &Path) -> Result<()> {
         sync_directory(parent)?;
     }
     sync_directory(path.parent().unwrap_or(path))
+}
+
+/// An open file.
+pub(crate) struct File(fs::File);
+
+impl File {
+    /// Writes over its beginning, and does not sync it.
+    pub(crate) fn overwrite(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, 0)
+    }
+
+    /// Whether it is this handle's alone from here on; `path` stands in the errors.
+    pub(crate) fn lock(&self, path: &Path) -> Result<bool> {
+        match FileExt::try_lock(&self.0) {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(Error::io(path, "lock")(error)),
+        }
+    }
+}
+
+pub(crate) fn is_directory(path: &Path) -> bool {
+    path.is_dir()
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    path.exists()
 }
 
 /// Replaces a file by `content`: temporary file, sync, rename, sync of the directory.
@@ -66,6 +95,7 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
         .truncate(false)
         .mode(FILE_MODE)
         .open(path)
+        .map(File)
         .map_err(Error::io(path, "open"))
 }
 
@@ -77,7 +107,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     } else {
         path
     };
-    File::open(path)
+    fs::File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(Error::io(path, "sync"))
 }
@@ -85,7 +115,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
 /// Makes every file directly in a directory durable, then the directory.
 pub(crate) fn sync_content(path: &Path) -> Result<()> {
     for child in children(path)? {
-        File::open(&child)
+        fs::File::open(&child)
             .and_then(|file| file.sync_all())
             .map_err(Error::io(&child, "sync"))?;
     }
@@ -105,6 +135,11 @@ pub(crate) fn children(path: &Path) -> Result<Vec<PathBuf>> {
         .map_err(Error::io(path, "list"))?;
     paths.sort();
     Ok(paths)
+}
+
+/// Gives a file or a directory another name, where nothing stands.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(Error::io(to, "put in place"))
 }
 
 /// Removes a file or a directory with all it holds; nothing there is as good.

@@ -229,6 +229,7 @@ impl Error {
         }
     }
 
+    #[cfg(not(simulation))]
     pub(crate) fn rocksdb(path: &Path, doing: &'static str) -> impl FnOnce(rocksdb::Error) -> Self {
         move |error| match error.kind() {
             rocksdb::ErrorKind::Corruption => Self::Corrupt {

@@ -16,11 +16,15 @@
 //! - `failure`: after the first failed write nothing is written again
 //! - `database`, `options`: RocksDB, and what its recovery is trusted with
 //! - `durable`, `sealed`: small files that are whole or not there
+//! - `simulated` (under `--cfg simulation` only): in the place of `database` and
+//!   `durable`, disks in memory that lose what was not synced
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(simulation))]
 mod database;
 mod directory;
+#[cfg(not(simulation))]
 mod durable;
 mod error;
 mod failure;
@@ -37,11 +41,18 @@ mod footprint;
 pub mod fuzz_targets;
 mod log;
 mod marker;
+#[cfg(not(simulation))]
 mod options;
 mod row;
 mod sealed;
+#[cfg(simulation)]
+#[allow(missing_docs, clippy::indexing_slicing)]
+pub mod simulated;
 mod starts;
 mod state;
+
+#[cfg(simulation)]
+use simulated::{database, durable};
 
 pub use directory::DataDirectory;
 pub use error::{ClusterName, Error, Result};

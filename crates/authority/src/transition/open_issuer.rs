@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use chancery_credential::{Ed25519PublicKey, EpochNumber, IssuerNumber, Lineage, NodeNumber};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::Change;
 
 use super::Transition;
@@ -65,6 +67,12 @@ impl Transition<'_> {
             .filter(|issuer| issuer.process != request.process || issuer.epoch == request.epoch)
             .cloned()
             .collect();
+        #[cfg(simulation)]
+        let replaced = if is_made(Mutation::FormerOpen) {
+            Vec::new()
+        } else {
+            replaced
+        };
         for issuer in replaced {
             self.retire(&issuer);
         }
@@ -86,6 +94,10 @@ impl Transition<'_> {
             ..NodeRecord::clone(&node)
         })));
         self.count(|meta| meta.next_issuer = number.0.saturating_add(1));
+        #[cfg(simulation)]
+        if is_made(Mutation::IssuerNumber) {
+            self.count(|meta| meta.next_issuer = number.0);
+        }
         self.emit(Event::View(Change::IssuerOpened {
             number,
             node: node.number,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use chancery_credential::NodeNumber;
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
 
@@ -67,6 +69,8 @@ impl Enforcement {
             left.max().unwrap_or_default()
         };
         let is_enforced = look.waiting_for.is_empty();
+        #[cfg(simulation)]
+        let is_enforced = is_enforced || is_made(Mutation::FenceUnwaited);
         let mut waiting_for: Vec<_> = look.waiting_for.iter().map(|(node, _)| *node).collect();
         waiting_for.dedup();
         Self {

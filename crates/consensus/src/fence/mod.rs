@@ -28,6 +28,8 @@ use std::{
 };
 
 use chancery_credential::{KeyThumbprint, NodeNumber, Revision};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -110,6 +112,12 @@ impl Fence {
         }
         let now = self.clocks.boot();
         let outlives = Duration::from_millis(settings.times_kappa(freshness_ms));
+        #[cfg(simulation)]
+        let outlives = if is_made(Mutation::NoKappa) {
+            Duration::from_millis(freshness_ms)
+        } else {
+            outlives
+        };
         table.record(node, process, now, now.plus(outlives))
     }
 
@@ -167,6 +175,13 @@ impl Fence {
         // The verifiers first: what they know was published before.
         let known = self.verifiers.known(self.clocks.boot());
         let applied = self.published.revision();
+        #[cfg(simulation)]
+        let applied = if is_made(Mutation::ReportAppended) {
+            let appended = self.raft.metrics().borrow_watched().last_log_index;
+            applied.max(Revision(appended.unwrap_or(0)))
+        } else {
+            applied
+        };
         Report {
             process: self.process,
             applied,
@@ -264,6 +279,15 @@ impl Fence {
             term,
             now: self.clocks.boot(),
             outlives: Duration::from_millis(settings.w_ms()),
+        };
+        #[cfg(simulation)]
+        let beginning = Beginning {
+            outlives: if is_made(Mutation::TermForgets) {
+                Duration::ZERO
+            } else {
+                beginning.outlives
+            },
+            ..beginning
         };
         table.begin(
             &beginning,

@@ -11,6 +11,8 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use crate::disk_work::on_a_thread;
+
 /// Pages that are read at a time, and threads that this takes.
 const AT_ONCE: usize = 4;
 
@@ -44,9 +46,9 @@ impl Readers {
             let _place = place;
             read(&|| still.load(Ordering::Relaxed) && !places.is_closed())
         };
-        let done = tokio::task::spawn_blocking(reading).await;
+        let done = on_a_thread(reading).await;
         drop(wanted);
-        done.map_err(io::Error::other)?
+        done?
     }
 
     /// Takes nobody any more, and has those end who read.

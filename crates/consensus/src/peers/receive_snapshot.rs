@@ -12,6 +12,7 @@ use tonic::Status;
 use super::send_snapshot::bytes_of;
 use crate::{
     codec::{AppliedRecord, peer as codec},
+    disk_work::on_a_thread,
     raft::{Snapshot, Vote},
     state_machine::{Received, SnapshotSource, applied_of},
     transfers::{Transfer, Transfers},
@@ -151,7 +152,7 @@ async fn finish(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    match tokio::task::spawn_blocking(work).await {
+    match on_a_thread(work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(
             Status::invalid_argument(format!("the snapshot is of no use here: {error}")),

@@ -22,6 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::dialer::PeerClient;
 use crate::{
     codec::{Undecodable, decode_applied, peer as codec, raft::read_vote},
+    disk_work::on_a_thread,
     raft::{Snapshot, Types, Vote},
     state_machine::{SnapshotSource, StateMachine, next_chunk},
     transfers::{Transfer, Transfers},
@@ -72,15 +73,18 @@ pub(crate) async fn send(
     let header = pb::snapshot_chunk::Part::Header(codec::snapshot_header(&head));
     let header = chunk(own, header);
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = tokio::spawn(async move {
         let outlet = Outlet {
             own,
             sender,
             transfer,
         };
-        outlet
-            .read(header, &image)
-            .or_else(|error| renew(&machine, &image, &error))
+        let read = move || {
+            outlet
+                .read(header, &image)
+                .or_else(|error| renew(&machine, &image, &error))
+        };
+        on_a_thread(read).await?
     });
     let sent = Arc::new(AtomicU64::new(0));
     let counted = sent.clone();
@@ -171,8 +175,12 @@ impl Outlet {
     }
 
     fn hand_over(&self, chunk: pb::SnapshotChunk) -> io::Result<()> {
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the peer takes no more");
-        self.sender.blocking_send(chunk).map_err(gone)
+        let gone = |()| io::Error::new(io::ErrorKind::BrokenPipe, "the peer takes no more");
+        #[cfg(simulation)]
+        // Its one thread cannot wait for itself to take them.
+        return self.sender.try_send(chunk).map_err(|_| gone(()));
+        #[cfg(not(simulation))]
+        self.sender.blocking_send(chunk).map_err(|_| gone(()))
     }
 }
 

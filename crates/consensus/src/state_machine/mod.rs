@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 
 use crate::{
     clock::{Clocks as _, SystemClocks},
+    disk_work::on_a_thread,
     history::{self, HistoryBounds},
     published::Published,
     raft::{LogId, Snapshot, SnapshotMeta, StoredMembership, Types},
@@ -156,7 +157,5 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
+    on_a_thread(work).await?
 }

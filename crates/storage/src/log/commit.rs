@@ -11,13 +11,15 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use rocksdb::WriteBatch;
 
 use super::{
     FlushedIndex, OnFlushed, form,
     queue::{Book, Change, Drained},
 };
-use crate::{Error, Failure, Result, database::Durability};
+use crate::{
+    Error, Failure, Result,
+    database::{Durability, WriteBatch},
+};
 
 /// Where batches go: the database, or a test's idea of one.
 pub(super) type Sink = Box<dyn FnMut(WriteBatch, Durability) -> Result<()> + Send>;
@@ -32,6 +34,9 @@ pub(super) struct Desk {
     pub(super) flushed: Arc<FlushedIndex>,
     pub(super) failure: Failure,
     pub(super) counters: Counters,
+    /// As `work`, of a task.
+    #[cfg(simulation)]
+    pub(super) called: Arc<tokio::sync::Notify>,
 }
 
 /// What happened since the log was opened.
@@ -52,6 +57,8 @@ impl Desk {
             flushed,
             failure,
             counters,
+            #[cfg(simulation)]
+            called: Arc::default(),
         }
     }
 
@@ -76,7 +83,7 @@ impl Desk {
                     self.flushed.lower(from);
                 }
                 book.enqueue(change, on_flushed);
-                self.work.notify_one();
+                self.nudge();
                 Ok(())
             }
             Err(error) => {
@@ -87,21 +94,39 @@ impl Desk {
         }
     }
 
-    /// Wakes the thread for something that nobody waits for.
+    /// Wakes the thread: something is there for it.
     pub(super) fn nudge(&self) {
         self.work.notify_one();
+        #[cfg(simulation)]
+        self.called.notify_one();
     }
 
     /// No handle is left.
     pub(super) fn close(&self) {
         self.book.lock().closed = true;
-        self.work.notify_one();
+        self.nudge();
     }
 
+    /// What waits now, for a task that must not wait for it.
+    #[cfg(simulation)]
+    pub(super) fn take_now(&self) -> Option<Drained> {
+        self.drain(&mut self.book.lock())
+    }
+
+    #[cfg(simulation)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.book.lock().closed
+    }
+
+    #[cfg(not(simulation))]
     fn take(&self) -> Option<Drained> {
         let mut book = self.book.lock();
         self.work
             .wait_while(&mut book, |book| book.is_idle() && !book.closed);
+        self.drain(&mut book)
+    }
+
+    fn drain(&self, book: &mut Book) -> Option<Drained> {
         if book.is_idle() {
             return None;
         }
@@ -122,8 +147,11 @@ impl Desk {
         if drained.waiting.is_empty() {
             return self.failure.watch(sink(batch, Durability::Written));
         }
+        let durability = Durability::Synced;
+        #[cfg(simulation)]
+        let durability = durability.mistaken(drained);
         let began = Instant::now();
-        self.failure.watch(sink(batch, Durability::Synced))?;
+        self.failure.watch(sink(batch, durability))?;
         metrics::histogram!("chancery_log_sync_seconds").record(began.elapsed());
         for waiting in &drained.waiting {
             match &waiting.change {
@@ -138,8 +166,17 @@ impl Desk {
         Ok(())
     }
 
+    /// A panic on the way fails storage and leaves nobody waiting.
+    pub(super) fn written(&self, sink: &mut Sink, drained: &Drained) -> Result<()> {
+        catch_unwind(AssertUnwindSafe(|| self.commit(sink, drained))).unwrap_or_else(|_| {
+            let why = "writing the log panicked";
+            self.failure.declare(why);
+            Err(Error::Failed(why.into()))
+        })
+    }
+
     /// Tells those who wait: the flushed index first, then each callback in order.
-    fn tell(&self, drained: Drained, outcome: &Result<()>) {
+    pub(super) fn tell(&self, drained: Drained, outcome: &Result<()>) {
         if outcome.is_ok() {
             let mut book = self.book.lock();
             let flushed = book.settle(&drained, self.flushed.get());
@@ -154,16 +191,27 @@ impl Desk {
     }
 }
 
-/// Writes what waits until no handle is left and nothing waits. A panic on the way fails storage and leaves nobody
-/// waiting.
+/// Writes what waits until no handle is left and nothing waits.
+#[cfg(not(simulation))]
 pub(super) fn run(desk: &Desk, mut sink: Sink) {
     while let Some(drained) = desk.take() {
-        let committed = AssertUnwindSafe(|| desk.commit(&mut sink, &drained));
-        let outcome = catch_unwind(committed).unwrap_or_else(|_| {
-            let why = "writing the log panicked";
-            desk.failure.declare(why);
-            Err(Error::Failed(why.into()))
-        });
+        let outcome = desk.written(&mut sink, &drained);
         desk.tell(drained, &outcome);
+    }
+}
+
+#[cfg(simulation)]
+impl Durability {
+    fn mistaken(self, drained: &Drained) -> Self {
+        use chancery_mutation::{Mutation, is_made};
+        let votes_only = drained
+            .waiting
+            .iter()
+            .all(|waiting| matches!(waiting.change, Change::Vote(_)));
+        if is_made(Mutation::LogSync) || is_made(Mutation::VoteSync) && votes_only {
+            Self::Written
+        } else {
+            self
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! How the log stands in its database.
 
 use bytes::Bytes;
-use rocksdb::WriteBatch;
 
 use super::{ledger::Purged, queue::Change};
 use crate::{
     Error, Result,
-    database::{BEYOND, Database, KEPT, OWN},
+    database::{BEYOND, Database, KEPT, OWN, WriteBatch},
 };
 
 /// The number of the batch, in every synced batch.

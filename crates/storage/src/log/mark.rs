@@ -1,12 +1,8 @@
 //! The number of the last synced batch, kept beside the log.
 
-use std::{
-    fs::File,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, durable, sealed::Kind};
+use crate::{Error, Result, durable, durable::File, sealed::Kind};
 
 const KIND: Kind = Kind {
     name: b"SYNC",
@@ -54,7 +50,7 @@ impl SyncedMark {
     /// To be called only after the batch of this number is synced.
     pub(super) fn record(&self, number: u64) -> Result<()> {
         self.file
-            .write_all_at(&KIND.seal(&number.to_be_bytes()), 0)
+            .overwrite(&KIND.seal(&number.to_be_bytes()))
             .map_err(Error::io(&self.path, "write"))
     }
 }

@@ -28,6 +28,8 @@ mod mark;
 mod queue;
 mod read;
 mod store;
+#[cfg_attr(simulation, path = "../simulated/writer.rs")]
+mod writer;
 
 pub use completion::{Completion, OnFlushed, completion};
 pub use flushed::FlushedIndex;

@@ -5,25 +5,23 @@ use std::{
     ops::Range,
     path::Path,
     sync::{Arc, Weak, atomic::Ordering},
-    thread::{self, JoinHandle},
 };
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use rocksdb::WriteBatch;
 
 use super::{
     FlushedIndex, OnFlushed, Purged,
-    commit::{self, Desk, Sink},
+    commit::{Desk, Sink},
     form,
     ledger::Ledger,
     mark::SyncedMark,
     queue::{Book, Change},
     read,
+    writer::Writer,
 };
 use crate::{
     DataDirectory, Error, Footprint, Result,
-    database::{Database, Durability},
+    database::{Database, Durability, WriteBatch},
 };
 
 /// The Raft log and the vote. Clones share one log; the last one to go writes what waits, and ends the thread.
@@ -35,7 +33,7 @@ pub struct LogStore {
 struct Handle {
     desk: Arc<Desk>,
     database: Arc<Database>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    writer: Writer,
     // Dropped last: the lock is let go when nothing is written any more.
     _directory: DataDirectory,
 }
@@ -116,19 +114,12 @@ impl LogStore {
         let failure = directory.failure().clone();
         let flushed = Arc::new(FlushedIndex::of(flushed, failure.clone()));
         let desk = Arc::new(Desk::of(Book::of(ledger), flushed, failure));
-        let thread = thread::Builder::new()
-            .name("log-commit".into())
-            .spawn({
-                let desk = desk.clone();
-                move || commit::run(&desk, sink)
-            })
-            .map_err(Error::io(directory.path(), "start the group-commit thread"))?;
-        let thread = Mutex::new(Some(thread));
+        let writer = Writer::start(desk.clone(), sink, directory.path())?;
         Ok(Self {
             handle: Arc::new(Handle {
                 desk,
                 database,
-                thread,
+                writer,
                 _directory: directory,
             }),
         })
@@ -296,13 +287,7 @@ impl fmt::Debug for LogStore {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.desk.close();
-        let Some(thread) = self.thread.lock().take() else {
-            return;
-        };
-        // A callback may hold the last handle: the thread cannot wait for itself.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the group-commit thread panicked");
-        }
+        self.writer.end();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -117,7 +117,7 @@ impl Images {
         durable::sync_content(&making)?;
         let path = installed::path(&self.root, index);
         durable::remove(&path)?;
-        fs::rename(&making, &path).map_err(Error::io(&path, "put in place"))?;
+        durable::rename(&making, &path)?;
         durable::sync_directory(&self.root)?;
         let made = Checkpoint::open(&path, directory)?;
         self.known.insert(index, Some(made.clone()));

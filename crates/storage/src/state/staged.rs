@@ -2,12 +2,10 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use rocksdb::WriteBatch;
-
 use super::{APPLIED, Applied, installed};
 use crate::{
     DataDirectory, Error, Result, Row, Rows, Tally,
-    database::{Database, Durability},
+    database::{Database, Durability, WriteBatch},
     durable, row,
     row::Count,
 };
@@ -85,6 +83,10 @@ impl StagedState {
         let mut batch = WriteBatch::default();
         batch.put(APPLIED, applied.to_value());
         self.database.write(batch, Durability::Memory)?;
+        #[cfg(simulation)]
+        if chancery_mutation::is_made(chancery_mutation::Mutation::StagedSync) {
+            return Ok(self.finished(applied));
+        }
         self.database.flush()?;
         durable::sync_content(self.database.path())?;
         // The database's own name, in the directory that holds it.
@@ -94,18 +96,22 @@ impl StagedState {
                 .parent()
                 .unwrap_or(self.directory.path()),
         )?;
+        Ok(self.finished(applied))
+    }
+
+    fn finished(self, applied: Applied) -> FinishedState {
         let Self {
             number,
             database,
             directory,
             ..
         } = self;
-        Ok(FinishedState {
+        FinishedState {
             number,
             database: Arc::new(database),
             applied,
             directory,
-        })
+        }
     }
 }
 

@@ -11,14 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use rocksdb::WriteBatch;
 
 use super::{
     APPLIED, Applied, Checkpoint, FinishedState, StagedState, checkpoint::Images, installed,
 };
 use crate::{
     DataDirectory, Error, Footprint, Result, Rows,
-    database::{Database, Durability, Pair},
+    database::{Database, Durability, Pair, WriteBatch},
     row,
     row::{Row, RowWrite},
 };
@@ -253,6 +252,8 @@ impl StateStore {
         // From here on its files are not ours to remove: the pointer may name them.
         database.condemn(false);
         self.watch(installed::write(&self.inner.root, number))?;
+        #[cfg(simulation)]
+        crate::simulated::has_come(&self.inner.root, crate::simulated::Moment::Install);
         current.database.condemn(true);
         *current = Current {
             database,
