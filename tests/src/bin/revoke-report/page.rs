@@ -84,8 +84,10 @@ impl Report {
         let _ = writeln!(
             page,
             "\nPromised: nothing that begins after the answer `ENFORCED` is accepted; and nothing \
-             at a node later than F·κ = {:.0} ms after the commit, nor in a verifier later than V·κ = {:.0} ms, \
-             whatever is wrong. While a leader is lost a revocation waits for the next one.\n",
+             at a node later than F·κ = {:.0} ms after the commit, nor in a verifier later than \
+             V·κ = {:.0} ms, whatever is wrong. While a leader is lost a revocation waits for the next one. A \
+             revocation that is sent to the node that is cut off is committed by a later try, at \
+             another; its time counts from the first.\n",
             self.bound_ms(),
             PROMISES.v.mul_f64(PROMISES.kappa).as_secs_f64() * 1_000.0
         );

@@ -29,7 +29,7 @@ pub fn draw(report: &Report, path: &Path) {
         .configure_mesh()
         .x_desc("milliseconds after the revocation was sent (logarithmic)")
         .y_desc("% of revocations")
-        .light_line_style(WHITE)
+        .max_light_lines(0)
         .draw()
         .unwrap();
     let colours = [
