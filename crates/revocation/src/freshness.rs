@@ -79,7 +79,8 @@ impl LatestProof {
     }
 
     pub(crate) fn withdraw(&self) {
-        self.0.publish(Self::WITHDRAWN);
+        // In its turn among proofs that are under way, whatever is held.
+        self.0.raise(Self::WITHDRAWN, |_, _| true);
     }
 
     pub(crate) fn prove(&self, as_of: BootTime, bound: Duration) {
