@@ -118,7 +118,9 @@ impl Fence {
         } else {
             outlives
         };
-        table.record(node, process, now, now.plus(outlives))
+        // Under the lock, so that it ascends.
+        let applied = self.published.revision();
+        table.record(node, process, applied, now, now.plus(outlives))
     }
 
     /// A process says how far it has come.

@@ -14,7 +14,10 @@
 //! one row for each. It names no process: what is heard of the node's running one will do,
 //! because those before it are dead.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use chancery_credential::{KeyThumbprint, NodeNumber, Revision};
 use chancery_revocation::BootTime;
@@ -66,19 +69,66 @@ pub(crate) struct Table {
     keys: BTreeMap<NodeNumber, KeyThumbprint>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Row {
     /// Until when any process of the node may go by what an earlier leader gave it.
     before: BootTime,
-    /// Until when its newest process may go by what this one gave it.
-    held: Option<(Process, BootTime)>,
+    /// What its newest process was given by this one.
+    held: Option<Held>,
+}
+
+/// Proofs that are told apart; more of them are taken together.
+const MOST_PROOFS: usize = 1_024;
+
+/// The proofs of one process that may still count.
+#[derive(Clone, Debug)]
+struct Held {
+    process: Process,
+    /// What the leader had applied when it took each down, ascending, and until when it
+    /// may be gone by. Its read index is no earlier than that: so a change that was
+    /// applied by then does not wait for it, whenever it is asked about.
+    proofs: VecDeque<(Revision, BootTime)>,
+}
+
+impl Held {
+    fn of(process: Process) -> Self {
+        let proofs = VecDeque::new();
+        Self { process, proofs }
+    }
+
+    fn add(&mut self, applied: Revision, now: BootTime, until: BootTime) {
+        while self.proofs.front().is_some_and(|(_, until)| *until <= now) {
+            self.proofs.pop_front();
+        }
+        match self.proofs.back_mut() {
+            Some((last, held)) if *last >= applied => *held = until.max(*held),
+            _ => self.proofs.push_back((applied, until)),
+        }
+        if self.proofs.len() > MOST_PROOFS
+            && let Some((applied, first)) = self.proofs.pop_front()
+            && let Some(next) = self.proofs.front_mut()
+        {
+            // As the earlier one: it is waited for by more, never by less.
+            *next = (applied, first.max(next.1));
+        }
+    }
+
+    /// Until when it may go by a proof that the revision has to wait for.
+    fn without(&self, revision: Revision) -> Option<BootTime> {
+        let earlier = self
+            .proofs
+            .iter()
+            .filter(|(applied, _)| *applied < revision);
+        earlier.map(|(_, until)| *until).max()
+    }
 }
 
 impl Row {
     /// Until when the node may go by anything that it was given.
     fn served_until(&self) -> BootTime {
-        self.held
-            .map_or(self.before, |(_, until)| self.before.max(until))
+        let held = self.held.iter().flat_map(|held| &held.proofs);
+        held.map(|(_, until)| *until)
+            .fold(self.before, BootTime::max)
     }
 }
 
@@ -125,7 +175,8 @@ impl Table {
         }
     }
 
-    /// The process may go by a proof until then. Before its read index is asked for.
+    /// The process may go by a proof until then; this node has applied so much. Before
+    /// its read index is asked for.
     ///
     /// # Errors
     /// [`NoHolder`]: it must get none.
@@ -133,6 +184,7 @@ impl Table {
         &mut self,
         node: NodeNumber,
         process: Process,
+        applied: Revision,
         now: BootTime,
         until: BootTime,
     ) -> Result<(), NoHolder> {
@@ -142,10 +194,11 @@ impl Table {
             held: None,
         });
         // A process that came later says that those before it are dead.
-        row.held = match row.held {
-            Some((holder, held)) if holder == process => Some((process, held.max(until))),
-            _ => Some((process, until)),
-        };
+        let held = row.held.get_or_insert_with(|| Held::of(process));
+        if held.process != process {
+            *held = Held::of(process);
+        }
+        held.add(applied, now, until);
         Ok(())
     }
 
@@ -164,7 +217,7 @@ impl Table {
     }
 
     fn may_hold(&self, node: NodeNumber, process: Process) -> Result<(), NoHolder> {
-        let held = (self.rows.get(&node)).and_then(|row| row.held.map(|(holder, _)| holder));
+        let held = (self.rows.get(&node)).and_then(|row| Some(row.held.as_ref()?.process));
         let heard = self.heard.get(&node);
         for known in held
             .into_iter()
@@ -230,7 +283,8 @@ impl Table {
         }
         heard.ended = true;
         // A later process has a row of its own by now.
-        let is_last = |row: &&mut Row| row.held.is_none_or(|(holder, _)| holder <= report.process);
+        let is_last =
+            |row: &&mut Row| (row.held.as_ref()).is_none_or(|held| held.process <= report.process);
         if let Some(row) = self.rows.get_mut(&node).filter(is_last) {
             // It served until now, and so did what it answered verifiers with.
             row.before = row.served_until().min(now);
@@ -256,10 +310,11 @@ impl Table {
             if row.before > now {
                 outstanding.holders.push((*node, None, row.before));
             }
-            if let Some((process, until)) = row.held
+            if let Some(held) = &row.held
+                && let Some(until) = held.without(revision)
                 && until > now
             {
-                outstanding.holders.push((*node, Some(process), until));
+                outstanding.holders.push((*node, Some(held.process), until));
             }
             // A verifier accepts on nothing that is older than V by its own clock,
             // whoever answered it and when: V·κ after the commit it knows, or refuses.

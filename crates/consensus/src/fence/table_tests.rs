@@ -49,7 +49,7 @@ fn begin(table: &mut Table, term: u64, now: BootTime) {
 }
 
 fn proved(table: &mut Table, number: u64, start: u64, now: BootTime) -> Result<(), NoHolder> {
-    table.record(node(number), process(start), now, now.plus(W))
+    table.record(node(number), process(start), Revision(0), now, now.plus(W))
 }
 
 /// A table whose beginning has run out, and whose three nodes were given proofs at
@@ -96,6 +96,37 @@ fn a_holder_that_is_silent_is_waited_out_and_a_proof_that_came_later_is_not() {
     assert_eq!(waiting(&table.look(&change, at(12_444))), [3]);
     let look = table.look(&change, at(12_445));
     assert_eq!((waiting(&look), waited_out(&look)), (vec![], vec![3]));
+}
+
+#[test]
+fn who_asks_again_does_not_wait_for_a_proof_that_came_after_the_change() {
+    let mut table = settled();
+    for number in 1..=2 {
+        table.hear(node(number), report(1, 10));
+    }
+    // Node 3 is given another when R is applied here, and is heard of no more.
+    let given = at(12_000).plus(W);
+    table
+        .record(node(3), process(1), R, at(12_000), given)
+        .unwrap();
+    let again = table.outstanding(R, at(12_500), V);
+    assert!(waiting(&table.look(&again, at(12_500))).is_empty());
+    let later = table.outstanding(Revision(R.0 + 1), at(12_500), V);
+    let look = table.look(&later, at(12_500));
+    assert!(look.waiting_for.contains(&(node(3), given)));
+}
+
+#[test]
+fn proofs_that_are_too_many_to_be_told_apart_are_waited_for_as_the_earliest() {
+    let mut table = settled();
+    for applied in 1..=2_000 {
+        let until = at(10_000).plus(W * 10);
+        table
+            .record(node(3), process(1), Revision(applied), at(10_000), until)
+            .unwrap();
+    }
+    let change = table.outstanding(Revision(1), at(10_100), V);
+    assert!(waiting(&table.look(&change, at(10_100))).contains(&3));
 }
 
 #[test]
@@ -157,7 +188,7 @@ fn two_processes_on_copies_of_one_directory_do_not_both_serve() {
         random: 99,
         ..process(1)
     };
-    let refused = table.record(node(3), copy, at(10_100), at(10_100).plus(W));
+    let refused = table.record(node(3), copy, Revision(0), at(10_100), at(10_100).plus(W));
     assert_eq!(refused, Err(NoHolder::Copy(copy)));
     let change = table.outstanding(R, at(10_100), V);
     let of_copy = Report {
@@ -228,7 +259,7 @@ fn a_proof_that_lasted_longer_is_waited_for_though_a_shorter_one_came_after() {
     let mut table = settled();
     let longer = at(10_050).plus(2 * W);
     table
-        .record(node(3), process(1), at(10_050), longer)
+        .record(node(3), process(1), Revision(0), at(10_050), longer)
         .unwrap();
     proved(&mut table, 3, 1, at(10_060)).unwrap();
     let change = table.outstanding(R, at(10_100), V);
@@ -391,7 +422,7 @@ proptest! {
                     // W of this F, with all the room that it has.
                     let until = at(now).plus(W * u32::try_from(f_ms).unwrap() / 2_000);
                     let given = elsewhere
-                        || table.record(node(number), asks, at(now), until).is_ok();
+                        || table.record(node(number), asks, Revision(committed), at(now), until).is_ok();
                     if given && !really.ended {
                         really.coming.push((now + late_ms, now + f_ms, committed));
                     }
