@@ -122,7 +122,7 @@ impl Tries {
                     // The node is as good as any: it counts by itself, as they do.
                     continue 'rounds;
                 }
-                endpoints.leave(position);
+                endpoints.leave(position, SystemClock::boot());
                 if failure == Failure::Unknown && idempotence == Idempotence::Once {
                     return Err(self.ran_out());
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chancery_revocation::BootTime;
 use chancery_wire::v1;
 use thiserror::Error;
 use tonic::{Status, transport::Channel};
@@ -80,13 +81,13 @@ impl Endpoints {
         })
     }
 
-    /// Over connections that a test made.
-    #[cfg(test)]
+    /// Over connections that a test made, or a simulation.
+    #[cfg(any(test, simulation))]
     pub(crate) fn over(channels: Vec<Channel>) -> Self {
         let nodes: Vec<_> = channels
             .into_iter()
             .map(|channel| Node {
-                address: "a test's".to_owned(),
+                address: "not told".to_owned(),
                 lane: Lane::over(channel.clone()),
                 channel,
             })
@@ -111,9 +112,8 @@ impl Endpoints {
     }
 
     /// Turns away from a node that failed.
-    pub(crate) fn leave(&self, position: usize) {
-        self.preference
-            .turn(position, Blemish::Failed, SystemClock::boot());
+    pub(crate) fn leave(&self, position: usize, now: BootTime) {
+        self.preference.turn(position, Blemish::Failed, now);
     }
 
     /// One try of a mint at the node at `position`, which does not answer from before

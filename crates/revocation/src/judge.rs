@@ -1,11 +1,12 @@
 //! The one judgement, used by every node, every verifier and the tests.
 
-use chancery_credential::{Audience, CertificateThumbprint, Claims, UnverifiedToken, Verified};
+use chancery_credential::{Audience, CertificateThumbprint, Claims, Verified};
 
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::inquiry::{Denial, Inquiry};
 use crate::reason::Reason;
+use crate::signed::Opened;
 use crate::verdict::{Standing, Verdict};
 use crate::view::View;
 
@@ -116,23 +117,9 @@ fn judge_text(
     view: &View,
     clock: &impl Clock,
 ) -> Result<(Verified<Claims>, Standing), Denial> {
-    let limits = expected.limits;
-    let token = UnverifiedToken::parse(token).map_err(Reason::from)?;
-    is_addressed(token.claims(), expected)?;
-    if let Some(proof) = proof {
-        is_satisfied(token.claims().cnf.as_ref(), proof)?;
-    }
-    let key_id = token.key_id();
-    let inquiry = Inquiry::begin(view);
-    let Some(signer) = inquiry.find_signer(&key_id, &token.claims().jti)? else {
-        let facts = Facts::of(key_id, token.claims());
-        return Err(inquiry.conclude_unknown(&facts, limits, clock));
-    };
-    let claims = token
-        .verify(&signer.issuer.key)
-        .map_err(|_| Reason::BadSignature)?;
-    let standing = inquiry.conclude(&Facts::of(key_id, &claims), &signer, limits, clock)?;
-    Ok((claims, standing))
+    let opened = Opened::of(token, expected, proof, view, clock)?;
+    let standing = opened.conclude(expected.limits, clock)?;
+    Ok((opened.into_claims(), standing))
 }
 
 /// `iss` and `aud` as expected.

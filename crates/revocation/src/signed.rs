@@ -4,8 +4,8 @@ use chancery_credential::{Claims, KeyId, UnverifiedToken, Verified};
 
 use crate::clock::Clock;
 use crate::facts::Facts;
-use crate::inquiry::{Denial, Inquiry};
-use crate::judge::{Expectations, Proof, is_addressed, is_satisfied};
+use crate::inquiry::{Denial, Inquiry, Signer};
+use crate::judge::{Expectations, Limits, Proof, is_addressed, is_satisfied};
 use crate::reason::Reason;
 use crate::verdict::{Standing, Verdict};
 use crate::view::View;
@@ -69,32 +69,60 @@ pub fn judge_signing(
     view: &View,
     clock: &impl Clock,
 ) -> (Verdict<()>, Option<SignedToken>) {
-    let mut signed = None;
-    let judged = judge_text(token, expected, proof, view, clock, &mut signed);
-    (judged.map(|standing| ((), standing)).into(), signed)
+    let opened = match Opened::of(token, expected, Some(proof), view, clock) {
+        Ok(opened) => opened,
+        Err(denial) => return (Err(denial).into(), None),
+    };
+    let judged = opened.conclude(expected.limits, clock);
+    let verdict = judged.map(|standing| ((), standing)).into();
+    (verdict, Some(opened.signed))
 }
 
-fn judge_text(
-    token: &str,
-    expected: &Expectations,
-    proof: &Proof,
-    view: &View,
-    clock: &impl Clock,
-    signed: &mut Option<SignedToken>,
-) -> Result<Standing, Denial> {
-    let limits = expected.limits;
-    let token = UnverifiedToken::parse(token).map_err(Reason::from)?;
-    is_addressed(token.claims(), expected)?;
-    is_satisfied(token.claims().cnf.as_ref(), proof)?;
-    let key_id = token.key_id();
-    let inquiry = Inquiry::begin(view);
-    let Some(signer) = inquiry.find_signer(&key_id, &token.claims().jti)? else {
-        let facts = Facts::of(key_id, token.claims());
-        return Err(inquiry.conclude_unknown(&facts, limits, clock));
-    };
-    let claims = token
-        .verify(&signer.issuer.key)
-        .map_err(|_| Reason::BadSignature)?;
-    let kept = signed.insert(SignedToken { key_id, claims });
-    inquiry.conclude(&Facts::of(key_id, &kept.claims), &signer, limits, clock)
+/// A token whose signature has verified, as somebody inquires about it: the one path from
+/// a text to its signature.
+pub(crate) struct Opened<'v> {
+    inquiry: Inquiry<'v>,
+    signer: Signer,
+    signed: SignedToken,
+}
+
+impl<'v> Opened<'v> {
+    /// `proof` is what its bearer proved; none when somebody else asks.
+    pub(crate) fn of(
+        token: &str,
+        expected: &Expectations,
+        proof: Option<&Proof>,
+        view: &'v View,
+        clock: &impl Clock,
+    ) -> Result<Self, Denial> {
+        let token = UnverifiedToken::parse(token).map_err(Reason::from)?;
+        is_addressed(token.claims(), expected)?;
+        if let Some(proof) = proof {
+            is_satisfied(token.claims().cnf.as_ref(), proof)?;
+        }
+        let key_id = token.key_id();
+        let inquiry = Inquiry::begin(view);
+        let Some(signer) = inquiry.find_signer(&key_id, &token.claims().jti)? else {
+            let facts = Facts::of(key_id, token.claims());
+            return Err(inquiry.conclude_unknown(&facts, expected.limits, clock));
+        };
+        let claims = token
+            .verify(&signer.issuer.key)
+            .map_err(|_| Reason::BadSignature)?;
+        Ok(Self {
+            inquiry,
+            signer,
+            signed: SignedToken { key_id, claims },
+        })
+    }
+
+    /// Whether what it says is in force.
+    pub(crate) fn conclude(&self, limits: Limits, clock: &impl Clock) -> Result<Standing, Denial> {
+        let facts = Facts::of(self.signed.key_id, &self.signed.claims);
+        self.inquiry.conclude(&facts, &self.signer, limits, clock)
+    }
+
+    pub(crate) fn into_claims(self) -> Verified<Claims> {
+        self.signed.claims
+    }
 }

@@ -108,7 +108,7 @@ pub(super) async fn follow(
         shared.publish(&follower);
         tracing::info!(node = node.address, %why, "the feed ended: another node is followed");
         *shared.last_trouble.lock() = format!("{}: {why}", node.address);
-        endpoints.leave(position);
+        endpoints.leave(position, clock.now().boot);
         if *shared.answered.borrow() == before {
             rounds += 1;
         } else {

@@ -140,6 +140,17 @@ impl Verifier {
         Self::follow_over(client.endpoints().clone(), client.retry(), config)
     }
 
+    /// The same over connections of a simulation, by its clock.
+    #[cfg(simulation)]
+    #[must_use]
+    pub fn follow_simulated(
+        channels: Vec<tonic::transport::Channel>,
+        config: VerifierConfig,
+    ) -> Self {
+        let endpoints = Arc::new(Endpoints::over(channels));
+        Self::follow_over(endpoints, RetryPolicy::default(), config)
+    }
+
     fn follow_over(endpoints: Arc<Endpoints>, retry: RetryPolicy, config: VerifierConfig) -> Self {
         let shared = Arc::new(Shared::new());
         let max_age = config
