@@ -1,5 +1,6 @@
 //! The fence is never later than promised: `W` after the later of the commit, the
-//! moment the present leader began to lead, and the try that was answered.
+//! moment the present leader began to lead, and the try that was answered; in verifiers,
+//! who may go by what a node answered before, `V·κ` if that is longer.
 //!
 //! What is in force at one revision is in force at all before it. So the fence was there
 //! when the first answer said so of that revision or a later one: an answer that a node
@@ -10,15 +11,23 @@ use super::{Complaint, Deed, History, Moment, Operation, Outcome, Promises, Verd
 pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdict) {
     let commits = Commits::of(history);
     let leaders = Leaders::of(history);
-    let enforced = Commits::of_enforced(history);
+    let in_nodes = Commits::of_those(history, Outcome::is_enforced);
+    let in_verifiers = Commits::of_those(history, |outcome| {
+        matches!(outcome, Outcome::EnforcedInVerifiers(_))
+    });
     for operation in &history.operations {
         let Deed::Ended {
-            outcome: Outcome::Enforced(revision) | Outcome::EnforcedInVerifiers(revision),
-            subject,
-            ..
+            outcome, subject, ..
         } = &operation.deed
         else {
             continue;
+        };
+        let (revision, enforced, promised) = match outcome {
+            Outcome::Enforced(revision) => (revision, &in_nodes, promises.w()),
+            Outcome::EnforcedInVerifiers(revision) => {
+                (revision, &in_verifiers, promises.w_in_verifiers())
+            }
+            _ => continue,
         };
         let (Some(ended), Some(committed)) = (enforced.at(*revision), commits.by(*revision)) else {
             // Nobody else's command tells when it was committed.
@@ -26,7 +35,7 @@ pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdic
         };
         let led = leaders.latest(ended.after(promises.slack));
         let from = committed.max(led).max(operation.asked);
-        let by = from.after(promises.w()).after(promises.slack);
+        let by = from.after(promised).after(promises.slack);
         if ended > by {
             verdict.complain(
                 Complaint::FenceLate,
@@ -36,7 +45,7 @@ pub(super) fn judge(history: &History, promises: &Promises, verdict: &mut Verdic
                      ({:?}); promised were {:?} and {:?} for measuring",
                     ended.since(from),
                     operation.asked,
-                    promises.w(),
+                    promised,
                     promises.slack
                 ),
             );
@@ -57,11 +66,11 @@ impl Commits {
         Self::earliest(acknowledged.collect())
     }
 
-    /// By when a revision was in force at the latest.
-    fn of_enforced(history: &History) -> Self {
+    /// By when a revision was in force at the latest, as far as `is_enforced` asks.
+    fn of_those(history: &History, is_enforced: fn(Outcome) -> bool) -> Self {
         let enforced = history.operations.iter().filter(|operation| {
             let outcome = operation.deed.outcome();
-            outcome.is_some_and(Outcome::is_enforced)
+            outcome.is_some_and(is_enforced)
         });
         Self::earliest(enforced.filter_map(Operation::acknowledged).collect())
     }

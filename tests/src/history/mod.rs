@@ -302,6 +302,12 @@ impl Promises {
     pub fn w(&self) -> Duration {
         self.f.mul_f64(self.kappa)
     }
+
+    /// The same of one that is waited for in verifiers.
+    #[must_use]
+    pub fn w_in_verifiers(&self) -> Duration {
+        self.w().max(self.v.mul_f64(self.kappa))
+    }
 }
 
 /// Which law was broken.

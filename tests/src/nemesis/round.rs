@@ -181,6 +181,8 @@ fn count(history: &History) -> Tally {
                 tally.acknowledged += u64::from(outcome.revision().is_some());
                 tally.unknown += u64::from(*outcome == Outcome::Unknown);
                 tally.enforced += u64::from(outcome.is_enforced());
+                let in_verifiers = matches!(outcome, Outcome::EnforcedInVerifiers(_));
+                tally.enforced_in_verifiers += u64::from(in_verifiers);
             }
             Deed::Asked => {}
         }

@@ -29,6 +29,9 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Those of them that were in force everywhere.
     pub enforced: u64,
+    /// And in every subscribed verifier.
+    #[serde(default)]
+    pub enforced_in_verifiers: u64,
     /// Commands of which it is not known what became.
     pub unknown: u64,
     /// Laws that were broken.
@@ -51,6 +54,7 @@ impl Tally {
         self.read += other.read;
         self.acknowledged += other.acknowledged;
         self.enforced += other.enforced;
+        self.enforced_in_verifiers += other.enforced_in_verifiers;
         self.unknown += other.unknown;
         self.violations += other.violations;
         self.seconds += other.seconds;
@@ -68,7 +72,7 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} rounds ({} failed), {} faults, {} operations ({} accepted, {} in verifiers, {} rejected, {} minted, \
-             {} read back), {} commands acknowledged ({} enforced), {} unknown, {} violations, \
+             {} read back), {} commands acknowledged ({} enforced, {} in verifiers too), {} unknown, {} violations, \
              {:.0} s",
             self.rounds,
             self.failed,
@@ -81,6 +85,7 @@ impl fmt::Display for Tally {
             self.read,
             self.acknowledged,
             self.enforced,
+            self.enforced_in_verifiers,
             self.unknown,
             self.violations,
             self.seconds

@@ -202,6 +202,31 @@ pub fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
             &[FenceLate],
         ),
         (
+            "it is later than V·κ in verifiers",
+            Story::default()
+                .end(
+                    (100, 6_651),
+                    token(),
+                    Verb::Revoke,
+                    Outcome::EnforcedInVerifiers(20),
+                )
+                .register(0, (150, 300), "b", Outcome::Committed(21)),
+            &[FenceLate],
+        ),
+        (
+            "that it was in force on nodes in time does not excuse what verifiers do",
+            Story::default()
+                .end(
+                    (100, 6_651),
+                    token(),
+                    Verb::Revoke,
+                    Outcome::EnforcedInVerifiers(20),
+                )
+                .end((110, 200), agent(), Verb::RevokeHeld, Outcome::Enforced(22))
+                .register(0, (150, 300), "b", Outcome::Committed(21)),
+            &[FenceLate],
+        ),
+        (
             "a leader of long before is no excuse",
             Story::default()
                 .report(1, (10, 20), 7, 1)

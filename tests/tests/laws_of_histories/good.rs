@@ -127,6 +127,17 @@ pub fn good() -> Vec<(&'static str, Story)> {
                 .register(0, (150, 300), "b", Outcome::Committed(21)),
         ),
         (
+            "one that verifiers were waited for, as late as it may be",
+            Story::default()
+                .end(
+                    (100, 6_650),
+                    token(),
+                    Verb::Revoke,
+                    Outcome::EnforcedInVerifiers(20),
+                )
+                .register(0, (150, 300), "b", Outcome::Committed(21)),
+        ),
+        (
             "an answer that came late of a fence that another answer shows was there",
             Story::default()
                 .end((100, 4_000), token(), Verb::Revoke, Outcome::Enforced(20))

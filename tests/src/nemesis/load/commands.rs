@@ -78,7 +78,8 @@ impl Load {
                     self.revoke_held(&session, Subject::Owner(FICKLE_OWNER.to_owned()))
                         .await;
                 }
-                _ => self.revoke(&session, held).await,
+                2 | 3 => self.revoke(&session, held, v1::Wait::Verifiers).await,
+                _ => self.revoke(&session, held, v1::Wait::Nodes).await,
             }
         }
     }
@@ -88,10 +89,10 @@ impl Load {
         keep(&self.ended, held);
     }
 
-    async fn revoke(&self, session: &Session, held: Held) {
+    async fn revoke(&self, session: &Session, held: Held, wait: v1::Wait) {
         let id = held.id.clone();
         let request = v1::RevokeRequest {
-            meta: meta(v1::Wait::Nodes),
+            meta: meta(wait),
             credential: Some(v1::revoke_request::Credential::Token(held.token.clone())),
         };
         self.end(held);
@@ -102,8 +103,8 @@ impl Load {
             })
             .await;
         let outcome = outcome(&tried.answer, |answer| answer.committed.clone());
-        self.note_end(session, tried, Subject::Token(id), Verb::Revoke, outcome)
-            .await;
+        let deed = (Subject::Token(id), Verb::Revoke, outcome);
+        self.note_end(session, tried, deed, wait).await;
     }
 
     async fn revoke_held(&self, session: &Session, subject: Subject) {
@@ -122,8 +123,8 @@ impl Load {
             })
             .await;
         let outcome = outcome(&tried.answer, |answer| answer.committed.clone());
-        self.note_end(session, tried, subject, Verb::RevokeHeld, outcome)
-            .await;
+        let deed = (subject, Verb::RevokeHeld, outcome);
+        self.note_end(session, tried, deed, v1::Wait::Nodes).await;
     }
 
     /// Notes what was ended. What was answered as committed only is asked for until it
@@ -132,9 +133,8 @@ impl Load {
         &self,
         session: &Session,
         tried: Tried<T>,
-        subject: Subject,
-        verb: Verb,
-        outcome: Outcome,
+        (subject, verb, outcome): (Subject, Verb, Outcome),
+        wait: v1::Wait,
     ) {
         let deed = |outcome| Deed::Ended {
             subject: subject.clone(),
@@ -145,7 +145,8 @@ impl Load {
         let committed = tried.answer.ok().and_then(|answer| answer.committed());
         let later = match (outcome, committed) {
             (Outcome::Committed(_), Some(committed)) => {
-                self.await_enforced(&committed.consistency_token).await
+                self.await_enforced(&committed.consistency_token, wait)
+                    .await
             }
             _ => None,
         };
@@ -153,7 +154,10 @@ impl Load {
             (Some(asked), Some(revision)) => Operation {
                 asked: asked.asked,
                 ended: Some(asked.ended),
-                deed: deed(Outcome::Enforced(revision)),
+                deed: deed(match wait {
+                    v1::Wait::Verifiers => Outcome::EnforcedInVerifiers(revision),
+                    _ => Outcome::Enforced(revision),
+                }),
                 ..first
             },
             _ => first,
@@ -166,11 +170,12 @@ impl Load {
     async fn await_enforced(
         &self,
         consistency_token: &str,
+        wait: v1::Wait,
     ) -> Option<Tried<v1::AwaitEnforcedResponse>> {
         let sessions: Vec<Session> = (0..self.apis.len()).map(|at| self.waiting_at(at)).collect();
         let asking = sessions
             .iter()
-            .map(|session| Box::pin(self.await_enforced_at(session, consistency_token)));
+            .map(|session| Box::pin(self.await_enforced_at(session, consistency_token, wait)));
         let mut asking: FuturesUnordered<_> = asking.collect();
         while let Some(answer) = asking.next().await {
             if answer.is_some() {
@@ -184,10 +189,11 @@ impl Load {
         &self,
         session: &Session,
         consistency_token: &str,
+        wait: v1::Wait,
     ) -> Option<Tried<v1::AwaitEnforcedResponse>> {
         let request = v1::AwaitEnforcedRequest {
             consistency_token: consistency_token.to_owned(),
-            wait: v1::Wait::Nodes.into(),
+            wait: wait.into(),
             wait_at_most: Some(WAIT_AT_MOST),
         };
         while !self.recorder.is_over() {
@@ -202,7 +208,7 @@ impl Load {
                 .await;
             let told = tried.answer.as_ref().ok();
             let told = told.and_then(|answer| answer.enforcement.as_ref());
-            if told.map(v1::Enforcement::state) == Some(v1::EnforcementState::Enforced) {
+            if told.is_some_and(|told| reaches(told, wait)) {
                 return Some(tried);
             }
             if tried.answer.is_err() {
@@ -231,8 +237,8 @@ impl Load {
                 })
                 .await;
             let suspended = outcome(&tried.answer, |answer| answer.committed.clone());
-            self.note_end(&session, tried, subject.clone(), Verb::Suspend, suspended)
-                .await;
+            let deed = (subject.clone(), Verb::Suspend, suspended);
+            self.note_end(&session, tried, deed, v1::Wait::Nodes).await;
             pause(&mut dice).await;
             let request = v1::ResumeRequest {
                 meta: meta(v1::Wait::Committed),
@@ -264,6 +270,11 @@ fn meta(wait: v1::Wait) -> Option<v1::CommandMeta> {
         wait: wait.into(),
         wait_at_most: Some(WAIT_AT_MOST),
     })
+}
+
+fn reaches(told: &v1::Enforcement, wait: v1::Wait) -> bool {
+    told.state() == v1::EnforcementState::Enforced
+        && (told.verifiers || wait != v1::Wait::Verifiers)
 }
 
 /// What says how far it has come.
