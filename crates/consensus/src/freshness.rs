@@ -23,7 +23,6 @@ use chancery_credential::{NodeNumber, Revision};
 use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::BootTime;
 use chancery_wire::peer as pb;
-use openraft::{LinearizerOption, errors::RaftError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -35,6 +34,7 @@ use crate::{
     },
     comparison::Comparison,
     fence::{Fence, Process},
+    leadership::Leadership,
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -86,6 +86,7 @@ pub(crate) struct Prover {
     pub(crate) own: NodeNumber,
     pub(crate) fence: Arc<Fence>,
     pub(crate) raft: Raft,
+    pub(crate) leadership: Arc<Leadership>,
     pub(crate) published: Arc<Published>,
     pub(crate) book: Arc<PeerBook>,
     pub(crate) dialer: Arc<Dialer>,
@@ -328,25 +329,18 @@ impl Prover {
                 compare_at: self.comparison.asked(),
             });
         }
-        let option =
-            LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(PROOF_LIMIT);
-        match self.raft.get_read_linearizer(option).await {
-            Ok(linearizer) => {
-                #[cfg(simulation)]
-                if is_made(Mutation::RecordLate) {
-                    let late = self.fence.record(from, process, freshness_ms);
-                    late.map_err(|why| not_now(why.to_string()))?;
-                }
-                let read_index = *linearizer.read_log_id().log_id();
-                Ok(ReadIndex {
-                    read_index,
-                    freshness_ms,
-                    compare_at: self.comparison.asked(),
-                })
-            }
-            Err(RaftError::APIError(error)) => Err(not_now(error.to_string())),
-            Err(RaftError::Fatal(error)) => Err(not_now(error.to_string())),
+        let taken = self.leadership.read_index(PROOF_LIMIT).await;
+        let read_index = taken.map_err(|why| not_now(why.to_string()))?;
+        #[cfg(simulation)]
+        if is_made(Mutation::RecordLate) {
+            let late = self.fence.record(from, process, freshness_ms);
+            late.map_err(|why| not_now(why.to_string()))?;
         }
+        Ok(ReadIndex {
+            read_index,
+            freshness_ms,
+            compare_at: self.comparison.asked(),
+        })
     }
 
     fn record(

@@ -48,6 +48,7 @@ mod freshness;
 )]
 pub mod fuzz_targets;
 mod history;
+mod leadership;
 mod log_store;
 mod membership;
 mod never_serialised;

@@ -29,6 +29,7 @@ use crate::{
     foresight::Foresight,
     freshness::Prover,
     history::{HistoryBounds, Readers},
+    leadership::Leadership,
     log_store::LogStore,
     membership::{Members, departure::Departures},
     options::{Options, Timing, default_tick, raft_config},
@@ -72,23 +73,23 @@ impl Consensus {
 
         let transfers = Arc::new(Transfers::default());
         let awaited = Arc::new(Awaited::default());
+        let networks = Networks {
+            own: node,
+            dialer: dialer.clone(),
+            book: book.clone(),
+            transfers: transfers.clone(),
+            awaited: awaited.clone(),
+        };
         let raft = build_raft(
             &opened,
             &options.identity,
             options.timing,
             options.compaction,
             options.history,
-            {
-                Networks {
-                    own: node,
-                    dialer: dialer.clone(),
-                    book: book.clone(),
-                    transfers: transfers.clone(),
-                    awaited: awaited.clone(),
-                }
-            },
+            networks.clone(),
         )
         .await?;
+        let leadership = Arc::new(Leadership::new(node, raft.clone(), networks));
         book.follow(raft.metrics());
         book.remember(opened.published.clone());
 
@@ -132,6 +133,7 @@ impl Consensus {
             own: node,
             fence: fence.clone(),
             raft: raft.clone(),
+            leadership: leadership.clone(),
             published: published.clone(),
             book: book.clone(),
             dialer: dialer.clone(),
@@ -162,6 +164,7 @@ impl Consensus {
         let members = Arc::new(Members {
             own: node,
             raft: raft.clone(),
+            leadership,
             published: published.clone(),
             book: book.clone(),
             dialer: dialer.clone(),

@@ -15,7 +15,6 @@ use tracing::{error, info};
 
 use crate::{
     admission::InstalledNode,
-    clock::SystemClock,
     config::Config,
     issuance::DrawSeed,
     recent::Recent,
@@ -95,7 +94,7 @@ async fn run(
     let process = start::draw_process()?;
     let followers = Followers {
         recent: Arc::new(Recent::default()),
-        subscriptions: Arc::new(Subscriptions::new(SystemClock::boot())),
+        subscriptions: Arc::new(Subscriptions::new()),
     };
     let starting = start::consensus(config, &installed, process, &threads.raft, &followers);
     let consensus = starting.await?;

@@ -116,7 +116,7 @@ impl Running {
             bounds,
             process,
         );
-        subscriptions.serve(consensus.view().clone());
+        subscriptions.serve(consensus.view().clone(), SystemClock::boot());
         let desk = Arc::new(Desk {
             consensus: consensus.clone(),
             minter: Minter {

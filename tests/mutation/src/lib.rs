@@ -56,6 +56,8 @@ mutations! {
     ProofFromAnswer = "proof-from-answer",
     /// a leader answers with its read index without asking a quorum
     NoQuorum = "no-quorum",
+    /// a read index rests on openraft's own count of who answered
+    QuorumBorrowed = "quorum-borrowed",
     /// a proof counts before this node has applied the read index
     NotApplied = "not-applied",
     /// answers are given before the first proof, and after the last one ran out
@@ -86,6 +88,14 @@ mutations! {
     ReportAppended = "report-appended",
     /// a snapshot is installed without its view
     SnapshotView = "snapshot-view",
+    /// a verifier's ping is answered before it was told every change
+    PongEarly = "pong-early",
+    /// a verifier is reckoned with for V by the node's clock, not for V times kappa
+    RowNoKappa = "row-no-kappa",
+    /// a restarted process counts on nobody going by what the one before answered
+    YoungKnows = "young-knows",
+    /// a verifier counts as of its ping, however old the state that answered was
+    PongAgeless = "pong-ageless",
 }
 
 impl fmt::Display for Mutation {

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use chancery_authority::{Actor, Answer, Command, Rejection, RequestId};
 use chancery_consensus::{
-    ChangeError, EnforcementState, MembershipChange, Outcome, Progress, Proposal, ProposeError,
-    Wait,
+    ChangeError, MembershipChange, Outcome, Progress, Proposal, ProposeError, Wait,
 };
 use chancery_credential::{NodeNumber, Revision};
 use parking_lot::Mutex;
@@ -127,7 +126,11 @@ impl Client {
         };
         self.hear(&outcome, &short, asked_us, owner);
         if outcome.verdict.is_ok() && takes_away && self.random.u8(0..8) > 0 {
-            self.await_enforced(outcome.revision).await;
+            let wait = match self.random.u8(0..4) {
+                0 => Wait::Verifiers,
+                _ => Wait::Nodes,
+            };
+            self.await_enforced(outcome.revision, wait).await;
         }
         Some(outcome.verdict)
     }
@@ -148,8 +151,9 @@ impl Client {
         }
     }
 
-    /// Waits until a change is in force on every node, through whichever is there.
-    async fn await_enforced(&mut self, revision: Revision) {
+    /// Waits until a change is in force on every node, or in every verifier too, through
+    /// whichever is there.
+    async fn await_enforced(&mut self, revision: Revision, wait: Wait) {
         for _ in 0..4 {
             let Some(node) = self.some_node() else {
                 self.rest(20..200).await;
@@ -158,15 +162,15 @@ impl Client {
             let within = Duration::from_millis(self.random.u64(200..4_000));
             let asked_us = self.oracle.lock().true_us;
             let asked = self.board.ask(node, move |consensus| async move {
-                consensus.enforcement(revision, Wait::Nodes, within).await
+                consensus.enforcement(revision, wait, within).await
             });
             let limit = within + ATTEMPT;
             let Ok(Some(told)) = tokio::time::timeout(limit, asked).await else {
                 continue;
             };
             let mut oracle = self.oracle.lock();
-            oracle.told(node, revision, &told, asked_us);
-            if told.state == EnforcementState::Enforced {
+            oracle.told(node, (revision, wait), &told, asked_us);
+            if told.reaches(wait) {
                 return;
             }
         }

@@ -8,7 +8,10 @@ use chancery_credential::{Grant, KeyThumbprint, Lineage, PeerPublicKey, PeerSign
 use p256::pkcs8::EncodePrivateKey as _;
 use parking_lot::Mutex;
 
-use crate::{network::address_of, oracle::FRESHNESS_MS};
+use crate::{
+    network::{Door, address_of},
+    oracle::{FRESHNESS_MS, V_MS},
+};
 
 pub const LINEAGE: Lineage = Lineage {
     generation: 1,
@@ -46,8 +49,8 @@ pub fn record(node: u64) -> PeerRecord {
 fn make_record(node: u64) -> PeerRecord {
     PeerRecord {
         name: format!("node-{node}"),
-        peer_address: address_of(node),
-        api_address: format!("node-{node}:7411"),
+        peer_address: address_of(node, Door::Peers),
+        api_address: address_of(node, Door::Api),
         peer_public_key: peer_signer(node).public().spki().to_vec(),
     }
 }
@@ -101,6 +104,7 @@ pub fn settings(tick_ms: u64) -> Settings {
         "https://chancery.example.org",
     );
     settings.freshness_ms = FRESHNESS_MS;
+    (settings.v_default_ms, settings.v_max_ms) = (V_MS, V_MS);
     settings.tick_ms = tick_ms;
     settings.ttl_default_s = 8;
     settings.ttl_cap_s = 10;

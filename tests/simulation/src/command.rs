@@ -2,7 +2,7 @@
 //! many starts many.
 
 use std::{
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -10,6 +10,7 @@ use chancery_mutation::Mutation;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    crew::{Crew, Said},
     plan::Plan,
     world::{Report, World},
 };
@@ -147,7 +148,8 @@ fn print(seed: u64, report: &Report, took: Duration) {
     } = report;
     println!(
         "seed {seed} simulated_us {simulated_us} faults {} writes {} unknown {} mints {} checks {} \
-         accepted {} stale {} proofs {} enforced {} violations {} took_ms {} sum {sum:016x}",
+         accepted {} stale {} proofs {} enforced {} in_verifiers {} verifications {} verified {} \
+         violations {} took_ms {} sum {sum:016x}",
         counts.faults,
         counts.writes,
         counts.unknown,
@@ -157,105 +159,12 @@ fn print(seed: u64, report: &Report, took: Duration) {
         counts.stale,
         counts.proofs,
         counts.enforced,
+        counts.enforced_in_verifiers,
+        counts.verifications,
+        counts.verified,
         violations.len(),
         took.as_millis(),
     );
-}
-
-/// What a process said in its last line.
-#[derive(Clone, Debug, Default)]
-struct Said {
-    simulated_us: u64,
-    faults: u64,
-    checks: u64,
-    writes: u64,
-    failed: bool,
-    sum: String,
-    text: String,
-}
-
-impl Said {
-    fn of(output: &std::process::Output) -> Self {
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let last = text.lines().last().unwrap_or_default().to_owned();
-        let words: Vec<&str> = last.split_whitespace().collect();
-        let word = |name: &str| {
-            let at = words.iter().position(|word| *word == name)?;
-            words.get(at + 1).copied()
-        };
-        let number = |name: &str| word(name).and_then(|word| word.parse().ok()).unwrap_or(0);
-        let mut said = Self {
-            simulated_us: number("simulated_us"),
-            faults: number("faults"),
-            checks: number("checks"),
-            writes: number("writes"),
-            failed: !output.status.success(),
-            sum: word("sum").unwrap_or_default().to_owned(),
-            text: text.clone(),
-        };
-        if said.sum.is_empty() {
-            said.text += &String::from_utf8_lossy(&output.stderr);
-        }
-        said
-    }
-
-    fn first_violation(&self) -> &str {
-        self.text.lines().next().unwrap_or_default()
-    }
-}
-
-/// Processes under way, each for a seed.
-struct Crew {
-    jobs: usize,
-    under_way: Vec<(u64, Child)>,
-}
-
-impl Crew {
-    fn of(jobs: Option<usize>) -> Self {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            jobs: jobs.unwrap_or_else(cores).max(1),
-            under_way: Vec::new(),
-        }
-    }
-
-    fn begin(&mut self, seed: u64, seconds: u64, mutation: Option<Mutation>) {
-        let this = std::env::current_exe().expect("this program");
-        let mut command = Command::new(this);
-        command
-            .args(["run", "--seed", &seed.to_string()])
-            .args(["--seconds", &seconds.to_string()])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        if let Some(mutation) = mutation {
-            command.args(["--mutation", mutation.name()]);
-        }
-        let child = command.spawn().expect("a process for a seed");
-        self.under_way.push((seed, child));
-    }
-
-    /// The oldest one, to its end.
-    fn end_one(&mut self) -> Option<(u64, Said)> {
-        if self.under_way.is_empty() {
-            return None;
-        }
-        let (seed, child) = self.under_way.remove(0);
-        let output = child.wait_with_output().expect("what a process said");
-        Some((seed, Said::of(&output)))
-    }
-
-    fn is_full(&self) -> bool {
-        self.under_way.len() >= self.jobs
-    }
-
-    fn give_up(&mut self) {
-        for (_, child) in &mut self.under_way {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        self.under_way.clear();
-    }
 }
 
 #[derive(Default)]
@@ -264,6 +173,7 @@ struct Sums {
     simulated_us: u64,
     faults: u64,
     checks: u64,
+    verifications: u64,
     writes: u64,
     violations: u64,
 }
@@ -274,6 +184,7 @@ impl Sums {
         self.simulated_us += said.simulated_us;
         self.faults += said.faults;
         self.checks += said.checks;
+        self.verifications += said.verifications;
         self.writes += said.writes;
         if said.failed {
             self.violations += 1;
@@ -283,12 +194,14 @@ impl Sums {
 
     fn print(&self, took: Duration) {
         println!(
-            "seeds {} simulated hours {:.3} faults {} writes {} checks {} violations {} took {:.0} s",
+            "seeds {} simulated hours {:.3} faults {} writes {} checks {} verifications {} \
+             violations {} took {:.0} s",
             self.seeds,
             self.simulated_us as f64 / 3.6e9,
             self.faults,
             self.writes,
             self.checks,
+            self.verifications,
             self.violations,
             took.as_secs_f64(),
         );

@@ -100,6 +100,30 @@ impl Fault {
         None
     }
 
+    /// What happens to a verifier, which has no disk.
+    pub fn draw_of_verifier(
+        random: &mut fastrand::Rng,
+        verifier: u64,
+        nodes: &[u64],
+    ) -> Option<Self> {
+        let node = random.choice(nodes).copied()?;
+        let span = random.u64(100_000..6_000_000);
+        let (from, to) = if random.bool() {
+            (verifier, node)
+        } else {
+            (node, verifier)
+        };
+        Some(match random.u8(0..8) {
+            0 => Self::Crash(verifier, Crash::Process, span),
+            1 => Self::Pause(verifier, span),
+            2 => Self::Isolate(verifier, span),
+            3 => Self::CutOneWay(from, to, span),
+            4 => Self::Slow(from, to, random.u64(5_000..400_000), span),
+            5 => Self::Reset(verifier, node),
+            _ => Self::clock(random, verifier, nodes),
+        })
+    }
+
     fn crash(random: &mut fastrand::Rng, one: u64, _: &[u64]) -> Self {
         let how = if random.bool() {
             Crash::Process

@@ -19,6 +19,8 @@
 #[cfg(simulation)]
 mod board;
 #[cfg(simulation)]
+mod caller;
+#[cfg(simulation)]
 mod client;
 #[cfg(simulation)]
 mod clock;
@@ -26,6 +28,8 @@ mod clock;
 mod cluster;
 #[cfg(simulation)]
 mod command;
+#[cfg(simulation)]
+mod crew;
 #[cfg(simulation)]
 mod entropy;
 #[cfg(simulation)]
@@ -39,6 +43,8 @@ mod network;
 #[cfg(simulation)]
 mod node;
 #[cfg(simulation)]
+mod operators;
+#[cfg(simulation)]
 mod oracle;
 #[cfg(simulation)]
 mod plan;
@@ -48,6 +54,10 @@ mod service;
 mod trace;
 #[cfg(simulation)]
 mod truth;
+#[cfg(simulation)]
+mod verifier;
+#[cfg(simulation)]
+mod watching;
 #[cfg(simulation)]
 mod world;
 
@@ -63,6 +73,14 @@ mod keeper;
 #[allow(dead_code, reason = "the server has more uses of it")]
 #[path = "../../../crates/server/src/minting/authorise.rs"]
 mod minting;
+#[cfg(simulation)]
+#[allow(dead_code, reason = "the server has more uses of it")]
+#[path = "../../../crates/server/src/recent.rs"]
+mod recent;
+#[cfg(simulation)]
+#[allow(dead_code, reason = "the server has more uses of it")]
+#[path = "../../../crates/server/src/subscriptions/mod.rs"]
+mod subscriptions;
 
 #[cfg(simulation)]
 fn main() -> std::process::ExitCode {

@@ -41,6 +41,15 @@ struct Pipe {
     waits: bool,
 }
 
+/// What a node listens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Door {
+    /// Other nodes.
+    Peers,
+    /// Clients.
+    Api,
+}
+
 #[derive(Default)]
 struct Listener {
     incoming: VecDeque<Stream>,
@@ -55,7 +64,7 @@ struct Wires {
     /// When something is due, in order, and on which pipe.
     due: BinaryHeap<Reverse<(u64, u64, u64)>>,
     sent: u64,
-    listeners: BTreeMap<u64, Listener>,
+    listeners: BTreeMap<(u64, Door), Listener>,
     cut: BTreeSet<(u64, u64)>,
     slow: BTreeMap<(u64, u64), Range<u64>>,
     latency_us: Range<u64>,
@@ -251,7 +260,8 @@ impl Network {
     /// A process ends. Without power nobody hears of it, until it is there again.
     pub fn crash(&self, node: u64, without_power: bool) {
         let mut wires = self.wires.lock();
-        let listener = wires.listeners.remove(&node);
+        let doors = [Door::Peers, Door::Api];
+        let listeners = doors.map(|door| wires.listeners.remove(&(node, door)));
         if without_power {
             wires.unplugged.insert(node);
             for pipe in wires.pipes.values_mut() {
@@ -260,7 +270,7 @@ impl Network {
         }
         drop(wires);
         // Connections that nobody took end here.
-        drop(listener);
+        drop(listeners);
     }
 
     /// A machine has power again: whoever still waits for the former one is told.
@@ -280,13 +290,26 @@ impl Network {
     }
 
     /// A node's end of it, listening.
-    pub fn listen(&self, node: u64) -> Arc<Wire> {
-        let network = self.clone();
+    pub fn listen(&self, node: u64, door: Door) -> Arc<Wire> {
         let mut wires = self.wires.lock();
-        let former = wires.listeners.insert(node, Listener::default());
+        let former = wires.listeners.insert((node, door), Listener::default());
         drop(wires);
         drop(former);
-        Arc::new(Wire { node, network })
+        Arc::new(self.wire(node, door))
+    }
+
+    /// A machine's end of it, where nobody is listened for.
+    pub fn plug(&self, machine: u64) -> Wire {
+        self.wire(machine, Door::Api)
+    }
+
+    fn wire(&self, node: u64, door: Door) -> Wire {
+        let network = self.clone();
+        Wire {
+            node,
+            door,
+            network,
+        }
     }
 
     fn round_trip(&self, from: u64, to: u64) -> Option<Duration> {
@@ -298,9 +321,9 @@ impl Network {
         Some(Duration::from_micros(us))
     }
 
-    fn connect(&self, from: u64, to: u64) -> io::Result<Stream> {
+    fn connect(&self, from: u64, (to, door): (u64, Door)) -> io::Result<Stream> {
         let mut wires = self.wires.lock();
-        if !wires.listeners.contains_key(&to) {
+        if !wires.listeners.contains_key(&(to, door)) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (there, back) = (wires.pipe(from, to), wires.pipe(to, from));
@@ -311,7 +334,7 @@ impl Network {
             peer: from,
         };
         let mut acceptor = None;
-        if let Some(listener) = wires.listeners.get_mut(&to) {
+        if let Some(listener) = wires.listeners.get_mut(&(to, door)) {
             listener.incoming.push_back(end(back, there));
             acceptor = listener.acceptor.take();
         }
@@ -321,33 +344,42 @@ impl Network {
     }
 }
 
-/// Where a node is reached by its peers.
-pub fn address_of(node: u64) -> String {
-    format!("node-{node}:7412")
+/// Where a node is reached.
+pub fn address_of(node: u64, door: Door) -> String {
+    match door {
+        Door::Peers => format!("node-{node}:7412"),
+        Door::Api => format!("node-{node}:7411"),
+    }
 }
 
-fn node_at(address: &str) -> Option<u64> {
-    let (host, _) = address.split_once(':')?;
-    host.strip_prefix("node-")?.parse().ok()
+fn door_at(address: &str) -> Option<(u64, Door)> {
+    let (host, port) = address.split_once(':')?;
+    let door = if port == "7411" {
+        Door::Api
+    } else {
+        Door::Peers
+    };
+    Some((host.strip_prefix("node-")?.parse().ok()?, door))
 }
 
-/// One node's end of the network.
+/// One machine's end of the network.
 pub struct Wire {
     node: u64,
+    door: Door,
     network: Network,
 }
 
 impl Transport for Wire {
     fn dial<'a>(&'a self, address: &'a str) -> Later<'a, io::Result<Box<dyn Connection>>> {
         Box::pin(async move {
-            let to = node_at(address).ok_or(io::ErrorKind::AddrNotAvailable)?;
+            let (to, door) = door_at(address).ok_or(io::ErrorKind::AddrNotAvailable)?;
             loop {
                 let Some(round_trip) = self.network.round_trip(self.node, to) else {
                     tokio::time::sleep(RETRANSMISSION).await;
                     continue;
                 };
                 tokio::time::sleep(round_trip).await;
-                let stream = self.network.connect(self.node, to)?;
+                let stream = self.network.connect(self.node, (to, door))?;
                 return Ok(Box::new(stream) as Box<dyn Connection>);
             }
         })
@@ -356,7 +388,7 @@ impl Transport for Wire {
     fn accept(&self) -> Later<'_, io::Result<(Box<dyn Connection>, IpAddr)>> {
         Box::pin(std::future::poll_fn(move |context| {
             let mut wires = self.network.wires.lock();
-            let Some(listener) = wires.listeners.get_mut(&self.node) else {
+            let Some(listener) = wires.listeners.get_mut(&(self.node, self.door)) else {
                 return Poll::Pending;
             };
             if let Some(stream) = listener.incoming.pop_front() {

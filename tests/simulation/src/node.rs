@@ -10,11 +10,11 @@ use std::{
 
 use chancery_authority::{Event, State};
 use chancery_consensus::{
-    Admission, Compaction, Consensus, Consumer, DirectoryIdentity, Entropy, HistoryBounds,
-    NoVerifiers, Options, Timing,
+    Admission, Compaction, Consensus, Consumer, DirectoryIdentity, Entropy, HistoryBounds, Options,
+    Timing,
 };
 use chancery_credential::{NodeNumber, Revision};
-use chancery_revocation::View;
+use chancery_revocation::{BootTime, View};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,9 +25,12 @@ use crate::{
     cluster::{LINEAGE, peer_identity, peer_signer},
     issuance::{IssuerManager, Signer},
     keeper,
-    network::Network,
+    network::{Door, Network},
     oracle::Oracle,
+    recent::Recent,
     service::Service,
+    subscriptions::Subscriptions,
+    watching::{self, Desk},
 };
 
 /// Work for the process of a node.
@@ -65,7 +68,12 @@ pub async fn run(given: Birthright) {
         oracle: oracle.clone(),
         view: OnceLock::new(),
     });
-    let consensus = match Consensus::start(options(&given, watcher.clone())).await {
+    let followers = Followers {
+        watcher: watcher.clone(),
+        recent: Arc::default(),
+        subscriptions: Arc::new(Subscriptions::new()),
+    };
+    let consensus = match Consensus::start(options(&given, &followers)).await {
         Ok(consensus) => consensus,
         Err(error) => {
             oracle
@@ -76,9 +84,16 @@ pub async fn run(given: Birthright) {
     };
     // Nobody has set it before.
     let _ = watcher.view.set(consensus.view().clone());
+    let since = BootTime(given.clock.boot_ns());
+    followers
+        .subscriptions
+        .serve(consensus.view().clone(), since);
     let (jobs, mut work) = mpsc::unbounded_channel();
     given.board.came_up(number, consensus.clone(), jobs);
     begin_service(&given, &consensus);
+    let desk = Desk::new(consensus.clone(), followers.recent, followers.subscriptions);
+    let door = given.network.listen(number, Door::Api);
+    tokio::spawn(watching::serve(desk, door));
     let mut ended = Box::pin(consensus.fatal());
     let mut removed = Box::pin(consensus.removed());
     loop {
@@ -102,7 +117,14 @@ pub async fn run(given: Birthright) {
     }
 }
 
-fn options(given: &Birthright, watcher: Arc<Watcher>) -> Options {
+/// What is told of the log.
+struct Followers {
+    watcher: Arc<Watcher>,
+    recent: Arc<Recent>,
+    subscriptions: Arc<Subscriptions>,
+}
+
+fn options(given: &Birthright, followers: &Followers) -> Options {
     let (peers, as_of) = given.board.admission();
     Options {
         identity: identity(given.number),
@@ -110,11 +132,15 @@ fn options(given: &Birthright, watcher: Arc<Watcher>) -> Options {
         process: given.seed,
         peer: peer_identity(given.number),
         admission: Admission { peers, as_of },
-        transport: given.network.listen(given.number),
+        transport: given.network.listen(given.number, Door::Peers),
         clocks: given.clock.clone(),
         entropy: Arc::new(Drawn(Mutex::new(fastrand::Rng::with_seed(given.seed)))),
-        verifiers: Arc::new(NoVerifiers::default()),
-        consumers: vec![watcher],
+        verifiers: followers.subscriptions.clone(),
+        consumers: vec![
+            followers.watcher.clone(),
+            followers.recent.clone(),
+            followers.subscriptions.clone(),
+        ],
         timing: Timing {
             tick_ms: given.tick_ms,
             ..Timing::default()

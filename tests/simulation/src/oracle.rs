@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chancery_authority::{Event, State};
-use chancery_consensus::{Enforcement, EnforcementState};
+use chancery_consensus::{Enforcement, EnforcementState, Wait};
 use chancery_credential::{Claims, IssuerNumber, KeyId, Revision, Subject};
 use chancery_revocation::{Freshness, Standing};
 
@@ -16,13 +16,22 @@ use crate::{
 
 /// F of the simulated cluster, milliseconds.
 pub const FRESHNESS_MS: u64 = 2_000;
-/// How long anything that was proved fresh serves at most, in true time: F on a clock
-/// that is as slow as it may be, and what a step of the simulation is too coarse for.
-const BOUND_US: u64 = FRESHNESS_MS * 1_000 * 10 / 9 + SLACK_US;
+/// V of the simulated cluster, milliseconds.
+pub const V_MS: u64 = 3_000;
+/// How long a node that was proved fresh serves at most.
+const BOUND_US: u64 = longest_us(FRESHNESS_MS);
 const SLACK_US: u64 = 8_000;
 /// W, and how coarse it is known who leads.
 const W_US: u64 = 2_445_000;
 const LATE_US: u64 = 50_000;
+/// V·κ.
+const W_IN_VERIFIERS_US: u64 = 3_667_000;
+
+/// How long what is bound to so much lasts at most, in true time: on a clock that is as
+/// slow as it may be, and what a step of the simulation is too coarse for.
+const fn longest_us(bound_ms: u64) -> u64 {
+    bound_ms * 1_000 * 10 / 9 + SLACK_US
+}
 /// Tokens that are looked at again and again.
 const TOKENS: usize = 128;
 /// What a machine's boot clock showed when, at most.
@@ -43,6 +52,17 @@ pub struct Minted {
 pub struct Moments {
     pub boot_ns: u64,
     pub began_us: u64,
+}
+
+/// Who accepted a token, and what that rests on.
+struct Acceptance {
+    machine: u64,
+    standing: Standing,
+    moments: Moments,
+    /// How old what it went by may be, in true time.
+    bound_us: u64,
+    /// From when on what stands at a revision was said to be in force in such as it.
+    enforced: fn(&Oracle) -> &BTreeMap<u64, u64>,
 }
 
 /// What a machine's boot clock showed at the beginning of steps.
@@ -85,6 +105,10 @@ pub struct Oracle {
     answered: Vec<(u64, u64)>,
     /// From when on what stands at a revision was said to be in force everywhere.
     enforced: BTreeMap<u64, u64>,
+    /// And in every verifier.
+    enforced_in_verifiers: BTreeMap<u64, u64>,
+    /// Whether the view of each verifier was fresh when it looked last.
+    pub fresh_verifiers: BTreeMap<u64, bool>,
     /// While who led it was said of a revision by when it would be.
     promises: BTreeMap<u64, (Option<(u64, u64)>, u64)>,
 }
@@ -101,6 +125,9 @@ pub struct Counts {
     pub faults: u64,
     pub proofs: u64,
     pub enforced: u64,
+    pub enforced_in_verifiers: u64,
+    pub verifications: u64,
+    pub verified: u64,
 }
 
 impl Oracle {
@@ -198,8 +225,8 @@ impl Oracle {
         self.readings.get(&node)?.before(boot_ns)
     }
 
-    /// What a node has answered, by a state of this revision that it calls so old.
-    fn is_honest(&mut self, node: u64, standing: Standing, boot_ns: u64) {
+    /// What a machine has answered, by a state of this revision that it calls so old.
+    fn is_honest(&mut self, node: u64, standing: Standing, boot_ns: u64, bound_us: u64) {
         let as_of = boot_ns.saturating_sub(standing.age.as_nanos() as u64);
         // A proof is kept to the millisecond.
         let Some(as_of_us) = self.as_of(node, as_of.saturating_sub(1_000_000)) else {
@@ -213,7 +240,7 @@ impl Oracle {
                  before"
             ));
         }
-        if self.true_us.saturating_sub(as_of_us) > BOUND_US {
+        if self.true_us.saturating_sub(as_of_us) > bound_us {
             let passed = self.true_us - as_of_us;
             self.violated(format!(
                 "node {node} answers by a state that is {passed} us old, and says {age:?}"
@@ -233,29 +260,78 @@ impl Oracle {
     /// A node has accepted a token.
     pub fn accepted(&mut self, node: u64, minted: &Minted, standing: Standing, boot_ns: u64) {
         self.counts.accepted += 1;
-        self.is_honest(node, standing, boot_ns);
         self.is_member(node);
+        let began_us = self.true_us;
+        let acceptance = Acceptance {
+            machine: node,
+            standing,
+            moments: Moments { boot_ns, began_us },
+            bound_us: BOUND_US,
+            enforced: |oracle| &oracle.enforced,
+        };
+        self.may_be_accepted(minted, &acceptance);
+    }
+
+    /// A verifier, that asked for this V, has accepted a token.
+    pub fn verified(
+        &mut self,
+        (verifier, max_age_ms): (u64, Option<u64>),
+        minted: &Minted,
+        standing: Standing,
+        moments: Moments,
+    ) {
+        self.counts.verified += 1;
+        let acceptance = Acceptance {
+            machine: verifier,
+            standing,
+            moments,
+            bound_us: longest_us(max_age_ms.unwrap_or(V_MS)),
+            enforced: |oracle| &oracle.enforced_in_verifiers,
+        };
+        self.may_be_accepted(minted, &acceptance);
+    }
+
+    /// A verifier looks at its view.
+    pub fn verifies(&mut self, verifier: u64, is_fresh: bool) {
+        self.fresh_verifiers.insert(verifier, is_fresh);
+    }
+
+    /// A token to be verified, some time after it was minted.
+    pub fn signed(&self, random: &mut fastrand::Rng) -> Option<Minted> {
+        let signed = self.tokens.iter().filter(|minted| minted.token.is_some());
+        random.choice(signed.collect::<Vec<_>>()).cloned()
+    }
+
+    fn may_be_accepted(&mut self, minted: &Minted, acceptance: &Acceptance) {
+        let Acceptance {
+            machine,
+            standing,
+            moments: Moments { boot_ns, began_us },
+            bound_us,
+            enforced,
+        } = *acceptance;
+        self.is_honest(machine, standing, boot_ns, bound_us);
         for killer in self.truth.killers(&minted.claims, minted.issuer) {
             let Decided { revision, at_us } = killer;
             let jti = minted.claims.jti;
             if revision <= standing.revision.0 {
                 self.violated(format!(
-                    "node {node} accepts {jti} by revision {}, and entry {revision} killed it",
+                    "node {machine} accepts {jti} by revision {}, and entry {revision} killed it",
                     standing.revision
                 ));
             }
-            if let Some(since) = self.is_enforced(revision, self.true_us) {
+            if let Some(since) = is_enforced(enforced(self), revision, began_us) {
                 self.violated(format!(
-                    "node {node} accepts {jti} although entry {revision}, which killed it, was \
+                    "node {machine} accepts {jti} although entry {revision}, which killed it, was \
                      called in force {} us before",
-                    self.true_us - since
+                    began_us - since
                 ));
             }
-            if at_us + BOUND_US < self.true_us {
+            if at_us + bound_us < self.true_us {
                 let late = self.true_us - at_us;
                 self.violated(format!(
-                    "node {node} accepts {jti} {late} us after entry {revision}, which killed it, \
-                     was committed"
+                    "node {machine} accepts {jti} {late} us after entry {revision}, which killed \
+                     it, was committed"
                 ));
             }
         }
@@ -271,7 +347,7 @@ impl Oracle {
         Moments { boot_ns, began_us }: Moments,
     ) {
         self.counts.mints += 1;
-        self.is_honest(node, standing, boot_ns);
+        self.is_honest(node, standing, boot_ns, BOUND_US);
         self.is_member(node);
         let agent = Subject::Agent(minted.claims.sub.clone());
         if let Some(down) = self.truth.keeps_down(&agent, minted.claims.rev, seen) {
@@ -288,7 +364,7 @@ impl Oracle {
                     "node {node} mints for {agent:?} {late} us after it was suspended"
                 ));
             }
-            if self.is_enforced(down.revision, began_us).is_some() {
+            if is_enforced(&self.enforced, down.revision, began_us).is_some() {
                 self.violated(format!(
                     "node {node} mints for {agent:?} after entry {}, which suspended it, was \
                      called in force",
@@ -302,14 +378,14 @@ impl Oracle {
         }
     }
 
-    /// Since when what stands there is in force for whatever began then.
-    fn is_enforced(&self, revision: u64, began_us: u64) -> Option<u64> {
-        let since = *self.enforced.get(&revision)?;
-        (since < began_us).then_some(since)
-    }
-
     /// A node has said how far a change has come.
-    pub fn told(&mut self, node: u64, revision: Revision, told: &Enforcement, asked_us: u64) {
+    pub fn told(
+        &mut self,
+        node: u64,
+        (revision, wait): (Revision, Wait),
+        told: &Enforcement,
+        asked_us: u64,
+    ) {
         let Enforcement {
             state,
             waited_out,
@@ -317,12 +393,24 @@ impl Oracle {
             ..
         } = told;
         self.note(format_args!(
-            "node {node} calls {revision} {state:?} {waited_out:?} {waiting_for:?}"
+            "node {node} calls {revision} {state:?} {waited_out:?} {waiting_for:?} {}",
+            told.verifiers
         ));
         if *state == EnforcementState::Enforced {
             self.counts.enforced += 1;
             let at_us = self.true_us;
             self.enforced.entry(revision.0).or_insert(at_us);
+        }
+        if told.reaches(Wait::Verifiers) {
+            self.counts.enforced_in_verifiers += 1;
+            let at_us = self.true_us;
+            self.enforced_in_verifiers
+                .entry(revision.0)
+                .or_insert(at_us);
+        }
+        let verifiers_us = told.verifiers_at_most.map(|most| most.as_micros() as u64);
+        if wait == Wait::Verifiers && verifiers_us > Some(W_IN_VERIFIERS_US) {
+            self.violated(format!("verifiers are waited for {verifiers_us:?} us more"));
         }
         if let (EnforcementState::Committed, Some(at_most)) = (state, told.at_most) {
             self.is_no_later(revision, at_most.as_micros() as u64, asked_us);
@@ -397,4 +485,10 @@ impl Oracle {
             self.violated(format!("node {node} at {reached} lacks {missing:?}"));
         }
     }
+}
+
+/// Since when what stands there is in force for whatever began then.
+fn is_enforced(enforced: &BTreeMap<u64, u64>, revision: u64, began_us: u64) -> Option<u64> {
+    let since = *enforced.get(&revision)?;
+    (since < began_us).then_some(since)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use chancery_consensus::Compaction;
 
-use crate::faults::Weather;
+use crate::{faults::Weather, oracle::V_MS};
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -20,6 +20,8 @@ pub struct Plan {
     pub flush_us: Range<u64>,
     pub compaction: Compaction,
     pub clients: usize,
+    /// V of each verifier, milliseconds, as it asks for it; none: the cluster's.
+    pub verifiers: Vec<Option<u64>>,
     pub has_membership: bool,
     pub service_pause_us: u64,
     /// Clocks run as fast or as slow as they may.
@@ -50,6 +52,9 @@ impl Plan {
                 lag_for_snapshot: entries,
             },
             clients: random.usize(2..=8),
+            verifiers: (0..random.usize(0..=3))
+                .map(|_| random.bool().then(|| random.u64(1_000..V_MS)))
+                .collect(),
             has_membership: random.u8(0..3) == 0,
             service_pause_us: random.u64(20_000..80_000),
             has_extreme_clocks: random.bool(),

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use chancery_credential::{ConsistencyToken, Lineage};
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::{BootTime, Limits};
 use chancery_wire::v1;
 
@@ -43,6 +45,12 @@ impl Terms {
         let slow = u128::from(100_u64.saturating_sub(self.rho_percent).max(1));
         let age = (u128::from(age_us) * 1_000 * fast).div_ceil(slow);
         let age = u64::try_from(age).ok()?;
+        #[cfg(simulation)]
+        let age = if is_made(Mutation::PongAgeless) {
+            0
+        } else {
+            age
+        };
         sent.0.checked_sub(age).map(BootTime)
     }
 }

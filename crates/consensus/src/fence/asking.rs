@@ -49,7 +49,9 @@ impl Asking {
             };
             match told {
                 Some(told) if told.reaches(wait) => return told,
-                told => last = told.or(last),
+                // What was in force is: a leader that was just elected may not know it.
+                Some(told) => last = Some(told.unless_less_than(last)),
+                None => {}
             }
             if left().is_zero() {
                 return last.unwrap_or_else(|| self.own_word(revision));

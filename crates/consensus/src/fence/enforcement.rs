@@ -22,7 +22,7 @@ pub enum Wait {
 }
 
 /// How far a change is known to have gone. Never less than it was once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EnforcementState {
     /// Whether it was committed is not known here.
     Unknown,
@@ -84,6 +84,15 @@ impl Enforcement {
             at_most: Some(longest(&look.waiting_for)),
             verifiers: is_enforced && look.verifiers.is_empty(),
             verifiers_at_most: Some(longest(&look.verifiers).max(longest(&look.waiting_for))),
+        }
+    }
+
+    /// This word, unless another said more.
+    pub(super) fn unless_less_than(self, other: Option<Self>) -> Self {
+        let said = |it: &Self| (it.state, it.verifiers);
+        match other {
+            Some(other) if said(&other) > said(&self) => other,
+            _ => self,
         }
     }
 

@@ -27,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use chancery_authority::MAX_NODES;
 use chancery_credential::{KeyThumbprint, NodeNumber, Revision};
 #[cfg(simulation)]
 use chancery_mutation::{Mutation, is_made};
@@ -245,8 +246,11 @@ impl Fence {
         let verifiers_outlive =
             Duration::from_millis(settings.times_kappa(settings.longest_v_max_ms()));
         let mut table = self.table.lock();
-        self.begin(&mut table)
-            .then(|| table.outstanding(revision, self.clocks.boot(), verifiers_outlive))
+        if !self.begin(&mut table) {
+            return None;
+        }
+        let applied = self.published.revision();
+        Some(table.outstanding(revision, applied, self.clocks.boot(), verifiers_outlive))
     }
 
     /// Begins the table of a term that this node leads, once it has applied that term's
@@ -291,10 +295,13 @@ impl Fence {
             },
             ..beginning
         };
-        table.begin(
-            &beginning,
-            nodes.map(|node| (node.number, node.removed_at.is_none())),
-        );
+        let nodes: Vec<_> = nodes
+            .map(|node| (node.number, node.removed_at.is_none()))
+            .collect();
+        // Where no more fit in, one that was removed long ago was forgotten when another
+        // came: its verifiers may still go by what it told them.
+        let forgotten = (nodes.len() >= MAX_NODES).then_some((NodeNumber(0), false));
+        table.begin(&beginning, nodes.into_iter().chain(forgotten));
         true
     }
 

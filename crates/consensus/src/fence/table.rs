@@ -67,27 +67,49 @@ pub(crate) struct Table {
     heard: BTreeMap<NodeNumber, Heard>,
     /// The peer key that each was heard of with.
     keys: BTreeMap<NodeNumber, KeyThumbprint>,
+    /// What this process had applied when, ascending: facts too.
+    reached: VecDeque<(Revision, BootTime)>,
+    /// Everything up to here was in force on every node once, and in every verifier: so it
+    /// is for good, whoever leads.
+    in_force: Revision,
+    in_force_in_verifiers: Revision,
 }
 
 #[derive(Clone, Debug)]
 struct Row {
     /// Until when any process of the node may go by what an earlier leader gave it.
     before: BootTime,
-    /// What its newest process was given by this one.
+    /// Until when a process with a peer key that the node has no more may: what is heard
+    /// of the node says nothing of it.
+    foreign: BootTime,
+    /// What its newest process was given by this leader.
     held: Option<Held>,
 }
 
 /// Proofs that are told apart; more of them are taken together.
 const MOST_PROOFS: usize = 1_024;
+/// Those that begin to run out within so small a part of what the last one lasts are
+/// taken together too: who waits for them waits so much longer at most.
+const GRAINS: u32 = 512;
+
+/// Proofs of one process that are taken together.
+#[derive(Clone, Copy, Debug)]
+struct Proofs {
+    /// What the leader had applied when it took the first of them down. The read index of
+    /// each is no earlier: so a change that was applied by then does not wait for them,
+    /// whenever it is asked about.
+    applied: Revision,
+    /// Until when the first of them may be gone by, and the last.
+    first: BootTime,
+    until: BootTime,
+}
 
 /// The proofs of one process that may still count.
 #[derive(Clone, Debug)]
 struct Held {
     process: Process,
-    /// What the leader had applied when it took each down, ascending, and until when it
-    /// may be gone by. Its read index is no earlier than that: so a change that was
-    /// applied by then does not wait for it, whenever it is asked about.
-    proofs: VecDeque<(Revision, BootTime)>,
+    /// In the order in which they were taken down.
+    proofs: VecDeque<Proofs>,
 }
 
 impl Held {
@@ -97,19 +119,32 @@ impl Held {
     }
 
     fn add(&mut self, applied: Revision, now: BootTime, until: BootTime) {
-        while self.proofs.front().is_some_and(|(_, until)| *until <= now) {
+        while self
+            .proofs
+            .front()
+            .is_some_and(|proofs| proofs.until <= now)
+        {
             self.proofs.pop_front();
         }
+        let grain = until.since(now).unwrap_or_default() / GRAINS;
         match self.proofs.back_mut() {
-            Some((last, held)) if *last >= applied => *held = until.max(*held),
-            _ => self.proofs.push_back((applied, until)),
+            Some(last) if last.takes(applied, until, grain) => {
+                last.applied = last.applied.min(applied);
+                last.until = last.until.max(until);
+            }
+            _ => self.proofs.push_back(Proofs {
+                applied,
+                first: until,
+                until,
+            }),
         }
         if self.proofs.len() > MOST_PROOFS
-            && let Some((applied, first)) = self.proofs.pop_front()
+            && let Some(first) = self.proofs.pop_front()
             && let Some(next) = self.proofs.front_mut()
         {
-            // As the earlier one: it is waited for by more, never by less.
-            *next = (applied, first.max(next.1));
+            // As the earlier ones: they are waited for by more, never by less.
+            next.applied = next.applied.min(first.applied);
+            next.until = next.until.max(first.until);
         }
     }
 
@@ -118,8 +153,15 @@ impl Held {
         let earlier = self
             .proofs
             .iter()
-            .filter(|(applied, _)| *applied < revision);
-        earlier.map(|(_, until)| *until).max()
+            .filter(|proofs| proofs.applied < revision);
+        earlier.map(|proofs| proofs.until).max()
+    }
+}
+
+impl Proofs {
+    /// Whether another one, taken down later, is as good as these.
+    fn takes(&self, applied: Revision, until: BootTime, grain: Duration) -> bool {
+        applied <= self.applied || until.since(self.first).is_some_and(|later| later < grain)
     }
 }
 
@@ -127,8 +169,8 @@ impl Row {
     /// Until when the node may go by anything that it was given.
     fn served_until(&self) -> BootTime {
         let held = self.held.iter().flat_map(|held| &held.proofs);
-        held.map(|(_, until)| *until)
-            .fold(self.before, BootTime::max)
+        held.map(|proofs| proofs.until)
+            .fold(self.before.max(self.foreign), BootTime::max)
     }
 }
 
@@ -163,6 +205,7 @@ impl Table {
             } else {
                 beginning.now
             },
+            foreign: beginning.now,
             held: None,
         };
         self.rows = nodes.map(|(node, serves)| (node, row(serves))).collect();
@@ -191,6 +234,7 @@ impl Table {
         self.may_hold(node, process)?;
         let row = self.rows.entry(node).or_insert(Row {
             before: now,
+            foreign: now,
             held: None,
         });
         // A process that came later says that those before it are dead.
@@ -211,7 +255,7 @@ impl Table {
         }
         self.heard.remove(&node);
         if let Some(row) = self.rows.get_mut(&node) {
-            row.before = row.served_until();
+            row.foreign = row.served_until();
             row.held = None;
         }
     }
@@ -287,38 +331,51 @@ impl Table {
             |row: &&mut Row| (row.held.as_ref()).is_none_or(|held| held.process <= report.process);
         if let Some(row) = self.rows.get_mut(&node).filter(is_last) {
             // It served until now, and so did what it answered verifiers with.
-            row.before = row.served_until().min(now);
-            row.held = None;
+            let held = row.held.take();
+            let held = held.iter().flat_map(|held| &held.proofs);
+            let until = held.map(|proofs| proofs.until);
+            row.before = until.fold(row.before, BootTime::max).min(now);
         }
         true
     }
 
-    /// What `revision`, which this node has applied, has to wait for, from now on.
-    /// `verifiers_outlive` is V_max·κ.
+    /// What `revision`, which this node has applied, has to wait for, from now on, of all
+    /// that it has `applied`. `verifiers_outlive` is V_max·κ.
     pub(crate) fn outstanding(
-        &self,
+        &mut self,
         revision: Revision,
+        applied: Revision,
         now: BootTime,
         verifiers_outlive: Duration,
     ) -> Outstanding {
+        self.reach(applied, now, verifiers_outlive);
+        let known_since = self.reached_by(revision, now);
         let mut outstanding = Outstanding {
             revision,
+            #[cfg(test)]
+            asked: now,
             holders: Vec::new(),
             verifiers: Vec::new(),
         };
         for (node, row) in &self.rows {
             if row.before > now {
-                outstanding.holders.push((*node, None, row.before));
+                outstanding.holders.push((*node, Holder::Any, row.before));
+            }
+            if row.foreign > now {
+                outstanding
+                    .holders
+                    .push((*node, Holder::Foreign, row.foreign));
             }
             if let Some(held) = &row.held
                 && let Some(until) = held.without(revision)
                 && until > now
             {
-                outstanding.holders.push((*node, Some(held.process), until));
+                let holder = Holder::Process(held.process);
+                outstanding.holders.push((*node, holder, until));
             }
             // A verifier accepts on nothing that is older than V by its own clock,
             // whoever answered it and when: V·κ after the commit it knows, or refuses.
-            let until = row.served_until().min(now).plus(verifiers_outlive);
+            let until = row.served_until().min(known_since).plus(verifiers_outlive);
             if until > now {
                 outstanding.verifiers.push((*node, until));
             }
@@ -326,11 +383,62 @@ impl Table {
         outstanding
     }
 
-    /// How far what a change had to wait for has come.
-    pub(crate) fn look(&self, outstanding: &Outstanding, now: BootTime) -> Look {
+    /// Takes down that so much was applied by now, for as long as it says something.
+    fn reach(&mut self, applied: Revision, now: BootTime, verifiers_outlive: Duration) {
+        let is_over = |(_, at): &(Revision, BootTime)| at.plus(verifiers_outlive) <= now;
+        while self.reached.get(1).is_some_and(is_over) {
+            self.reached.pop_front();
+        }
+        if self
+            .reached
+            .back()
+            .is_some_and(|(last, _)| *last >= applied)
+        {
+            return;
+        }
+        // Two within a grain are told apart, not more: the last of them moves.
+        let grain = verifiers_outlive / GRAINS;
+        let before_last = self.reached.len().checked_sub(2);
+        let before_last = before_last.and_then(|at| self.reached.get(at));
+        let is_crowded =
+            before_last.is_some_and(|(_, at)| now.since(*at).is_some_and(|passed| passed < grain));
+        if is_crowded {
+            self.reached.pop_back();
+        }
+        self.reached.push_back((applied, now));
+    }
+
+    /// When a revision had been applied here at the latest; never before it was.
+    fn reached_by(&self, revision: Revision, now: BootTime) -> BootTime {
+        let first = self
+            .reached
+            .partition_point(|(reached, _)| *reached < revision);
+        self.reached.get(first).map_or(now, |(_, at)| *at)
+    }
+
+    /// How far what a change had to wait for has come. What was in force once stays so.
+    pub(crate) fn look(&mut self, outstanding: &Outstanding, now: BootTime) -> Look {
+        let mut look = self.look_again(outstanding, now);
+        let revision = outstanding.revision;
+        if revision <= self.in_force {
+            look.waiting_for.clear();
+        }
+        if look.waiting_for.is_empty() {
+            self.in_force = self.in_force.max(revision);
+            if look.verifiers.is_empty() {
+                self.in_force_in_verifiers = self.in_force_in_verifiers.max(revision);
+            }
+        }
+        if revision <= self.in_force_in_verifiers {
+            look.verifiers.clear();
+        }
+        look
+    }
+
+    fn look_again(&self, outstanding: &Outstanding, now: BootTime) -> Look {
         let mut look = Look::default();
-        for (node, process, until) in &outstanding.holders {
-            if self.has_applied(*node, *process, outstanding.revision) {
+        for (node, holder, until) in &outstanding.holders {
+            if self.has_applied(*node, *holder, outstanding.revision) {
                 continue;
             }
             if *until > now {
@@ -352,16 +460,17 @@ impl Table {
 
     /// Nothing that a holder begins from now on, on any proof that it was given before,
     /// is without the revision.
-    fn has_applied(&self, node: NodeNumber, holder: Option<Process>, revision: Revision) -> bool {
+    fn has_applied(&self, node: NodeNumber, holder: Holder, revision: Revision) -> bool {
         let Some(Heard { report, ended }) = self.heard.get(&node) else {
             return false;
         };
         match holder {
-            Some(holder) if report.process.is_copy_of(&holder) => false,
+            Holder::Foreign => false,
+            Holder::Process(holder) if report.process.is_copy_of(&holder) => false,
             // Who was heard of later began when the holder was dead.
-            Some(holder) if report.process > holder => true,
-            Some(holder) if report.process < holder => false,
-            _ => *ended || report.applied >= revision,
+            Holder::Process(holder) if report.process > holder => true,
+            Holder::Process(holder) if report.process < holder => false,
+            Holder::Process(_) | Holder::Any => *ended || report.applied >= revision,
         }
     }
 
@@ -371,12 +480,24 @@ impl Table {
     }
 }
 
+/// Who may hold a proof.
+#[derive(Clone, Copy, Debug)]
+enum Holder {
+    Process(Process),
+    /// Any process of the node.
+    Any,
+    /// One that what is heard of the node says nothing of.
+    Foreign,
+}
+
 /// What one change waits for: the rows as they were when the leader had applied it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outstanding {
     revision: Revision,
-    /// The process, or any of the node; and until when it may go by an older proof.
-    holders: Vec<(NodeNumber, Option<Process>, BootTime)>,
+    #[cfg(test)]
+    asked: BootTime,
+    /// Who, and until when it may go by an older proof.
+    holders: Vec<(NodeNumber, Holder, BootTime)>,
     /// Until when a verifier may go by what a node told it before.
     verifiers: Vec<(NodeNumber, BootTime)>,
 }

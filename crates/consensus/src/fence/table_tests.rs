@@ -73,7 +73,7 @@ fn waited_out(look: &Look) -> Vec<u64> {
 #[test]
 fn a_change_is_in_force_when_every_holder_has_reported_it() {
     let mut table = settled();
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     for number in 1..=3 {
         assert!(waiting(&table.look(&change, at(10_101))).contains(&number));
         table.hear(node(number), report(1, 9));
@@ -87,7 +87,7 @@ fn a_change_is_in_force_when_every_holder_has_reported_it() {
 #[test]
 fn a_holder_that_is_silent_is_waited_out_and_a_proof_that_came_later_is_not() {
     let mut table = settled();
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     for number in 1..=2 {
         table.hear(node(number), report(1, 10));
     }
@@ -109,9 +109,9 @@ fn who_asks_again_does_not_wait_for_a_proof_that_came_after_the_change() {
     table
         .record(node(3), process(1), R, at(12_000), given)
         .unwrap();
-    let again = table.outstanding(R, at(12_500), V);
+    let again = table.outstanding(R, R, at(12_500), V);
     assert!(waiting(&table.look(&again, at(12_500))).is_empty());
-    let later = table.outstanding(Revision(R.0 + 1), at(12_500), V);
+    let later = table.outstanding(Revision(R.0 + 1), Revision(R.0 + 1), at(12_500), V);
     let look = table.look(&later, at(12_500));
     assert!(look.waiting_for.contains(&(node(3), given)));
 }
@@ -120,19 +120,23 @@ fn who_asks_again_does_not_wait_for_a_proof_that_came_after_the_change() {
 fn proofs_that_are_too_many_to_be_told_apart_are_waited_for_as_the_earliest() {
     let mut table = settled();
     for applied in 1..=2_000 {
-        let until = at(10_000).plus(W * 10);
+        // Each of a shorter F than the one before.
+        let until = at(40_000 - applied);
         table
             .record(node(3), process(1), Revision(applied), at(10_000), until)
             .unwrap();
     }
-    let change = table.outstanding(Revision(1), at(10_100), V);
-    assert!(waiting(&table.look(&change, at(10_100))).contains(&3));
+    let held = table.rows[&node(3)].held.as_ref().unwrap();
+    assert_eq!(held.proofs.len(), MOST_PROOFS);
+    let change = table.outstanding(Revision(1), Revision(2_000), at(10_100), V);
+    let look = table.look(&change, at(39_998));
+    assert_eq!(look.waiting_for, [(node(3), at(39_999))]);
 }
 
 #[test]
 fn who_was_dead_for_long_is_not_waited_for() {
-    let table = settled();
-    let change = table.outstanding(R, at(20_000), V);
+    let mut table = settled();
+    let change = table.outstanding(R, R, at(20_000), V);
     let look = table.look(&change, at(20_000));
     assert_eq!((waiting(&look), waited_out(&look)), (vec![], vec![]));
 }
@@ -140,7 +144,7 @@ fn who_was_dead_for_long_is_not_waited_for() {
 #[test]
 fn a_later_process_says_that_the_one_before_it_is_dead() {
     let mut table = settled();
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     table.hear(node(3), report(2, 0));
     assert_eq!(waiting(&table.look(&change, at(10_101))), [1, 2]);
     // What a delayed packet of the dead one says changes nothing.
@@ -153,7 +157,7 @@ fn a_later_process_says_that_the_one_before_it_is_dead() {
 fn what_a_later_process_holds_itself_is_waited_for() {
     let mut table = settled();
     proved(&mut table, 3, 2, at(10_050)).unwrap();
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     table.hear(node(3), report(2, 9));
     assert!(waiting(&table.look(&change, at(10_101))).contains(&3));
 }
@@ -162,7 +166,7 @@ fn what_a_later_process_holds_itself_is_waited_for() {
 fn a_new_leader_waits_for_every_node_and_any_process_of_it_will_do() {
     let mut table = settled();
     begin(&mut table, 2, at(10_050));
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     assert_eq!(waiting(&table.look(&change, at(10_100))), [1, 2, 3]);
     table.hear(node(1), report(1, 10));
     // It was started again, and applied it since.
@@ -177,7 +181,7 @@ fn a_new_leader_waits_for_every_node_and_any_process_of_it_will_do() {
 fn the_same_term_begins_once() {
     let mut table = settled();
     begin(&mut table, 1, at(50_000));
-    let change = table.outstanding(R, at(50_000), V);
+    let change = table.outstanding(R, R, at(50_000), V);
     assert!(waiting(&table.look(&change, at(50_000))).is_empty());
 }
 
@@ -190,7 +194,7 @@ fn two_processes_on_copies_of_one_directory_do_not_both_serve() {
     };
     let refused = table.record(node(3), copy, Revision(0), at(10_100), at(10_100).plus(W));
     assert_eq!(refused, Err(NoHolder::Copy(copy)));
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     let of_copy = Report {
         process: copy,
         ..report(1, 10)
@@ -202,9 +206,9 @@ fn two_processes_on_copies_of_one_directory_do_not_both_serve() {
 #[test]
 fn who_gave_its_proofs_back_is_waited_for_no_more_and_gets_none() {
     let mut table = settled();
-    let before = table.outstanding(R, at(10_100), V);
+    let before = table.outstanding(R, R, at(10_100), V);
     table.end(node(3), report(1, 5), 1, at(10_200));
-    let after = table.outstanding(R, at(10_200), V);
+    let after = table.outstanding(R, R, at(10_200), V);
     for change in [&before, &after] {
         let look = table.look(change, at(10_201));
         assert_eq!((waiting(&look), waited_out(&look)), (vec![1, 2], vec![]));
@@ -213,7 +217,7 @@ fn who_gave_its_proofs_back_is_waited_for_no_more_and_gets_none() {
     let refused = proved(&mut table, 3, 1, at(10_202));
     assert_eq!(refused, Err(NoHolder::Ended(process(1))));
     proved(&mut table, 3, 2, at(10_300)).unwrap();
-    let change = table.outstanding(R, at(10_400), V);
+    let change = table.outstanding(R, R, at(10_400), V);
     assert!(waiting(&table.look(&change, at(10_400))).contains(&3));
 }
 
@@ -223,7 +227,7 @@ fn an_earlier_process_gives_nothing_back_for_a_later_one() {
     proved(&mut table, 3, 2, at(10_050)).unwrap();
     table.hear(node(3), report(2, 5));
     table.end(node(3), report(1, 5), 1, at(10_060));
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     assert!(waiting(&table.look(&change, at(10_100))).contains(&3));
 }
 
@@ -231,7 +235,7 @@ fn an_earlier_process_gives_nothing_back_for_a_later_one() {
 fn verifiers_of_a_node_that_gave_its_proofs_back_are_waited_for() {
     let mut table = settled();
     table.end(node(3), report(1, 5), 1, at(10_200));
-    let change = table.outstanding(R, at(11_000), V);
+    let change = table.outstanding(R, R, at(11_000), V);
     let look = table.look(&change, at(11_000));
     assert!(!waiting(&look).contains(&3));
     let of_it = look.verifiers.iter().find(|(of, _)| *of == node(3));
@@ -247,11 +251,13 @@ fn a_node_with_another_key_begins_anew_whatever_was_said_with_the_former() {
     table.known_by(node(3), key(1));
     assert!(proved(&mut table, 3, 2, at(10_100)).is_err());
     table.known_by(node(3), key(2));
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     assert!(waiting(&table.look(&change, at(10_100))).contains(&3));
     proved(&mut table, 3, 2, at(10_200)).unwrap();
     table.hear(node(3), report(2, 10));
-    assert!(!waiting(&table.look(&change, at(10_300))).contains(&3));
+    // Whoever has the former key says nothing any more, and goes by its proof.
+    assert!(waiting(&table.look(&change, at(12_444))).contains(&3));
+    assert!(!waiting(&table.look(&change, at(12_445))).contains(&3));
 }
 
 #[test]
@@ -262,7 +268,7 @@ fn a_proof_that_lasted_longer_is_waited_for_though_a_shorter_one_came_after() {
         .record(node(3), process(1), Revision(0), at(10_050), longer)
         .unwrap();
     proved(&mut table, 3, 1, at(10_060)).unwrap();
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     let until = table.look(&change, at(10_100)).waiting_for.last().copied();
     assert_eq!(until, Some((node(3), longer)));
 }
@@ -270,7 +276,7 @@ fn a_proof_that_lasted_longer_is_waited_for_though_a_shorter_one_came_after() {
 #[test]
 fn verifiers_know_or_have_run_out_within_their_span_of_the_commit() {
     let mut table = settled();
-    let change = table.outstanding(R, at(10_100), V);
+    let change = table.outstanding(R, R, at(10_100), V);
     for number in 1..=3 {
         let mut told = report(1, 10);
         if number == 2 {
@@ -288,13 +294,87 @@ fn verifiers_know_or_have_run_out_within_their_span_of_the_commit() {
 
 #[test]
 fn verifiers_of_a_node_that_died_run_out_after_it_could_have_answered_them() {
-    let table = settled();
+    let mut table = settled();
     // Its last proof ran out at 12,445.
-    let change = table.outstanding(R, at(15_000), V);
+    let change = table.outstanding(R, R, at(15_000), V);
     let until = |number: usize| change.verifiers[number].1;
     assert_eq!(until(2), at(12_445).plus(V));
-    let long_dead = table.outstanding(R, at(20_000), V);
+    let long_dead = table.outstanding(R, R, at(20_000), V);
     assert!(long_dead.verifiers.is_empty());
+}
+
+#[test]
+fn who_asks_again_waits_for_verifiers_no_longer() {
+    let mut table = settled();
+    let first = table.outstanding(R, R, at(10_100), V);
+    let until = |change: &Outstanding| change.verifiers[2].1;
+    assert_eq!(until(&first), at(10_100).plus(V));
+    // Node 3 starts again and again, and cannot tell what its verifiers know.
+    for start in 2..6 {
+        let now = at(10_100 + start * 1_000);
+        proved(&mut table, 3, start, now).unwrap();
+        let later = Revision(10 + start);
+        let again = table.outstanding(R, later, now, V);
+        assert_eq!(until(&again), at(10_100).plus(V), "start {start}");
+        let other = table.outstanding(later, later, now, V);
+        assert_eq!(until(&other), now.plus(V), "of what was applied now");
+    }
+}
+
+#[test]
+fn when_many_changes_were_applied_is_known_to_a_grain_and_takes_little_room() {
+    let mut table = settled();
+    for ms in 0..20_000 {
+        let revision = Revision(100 + ms);
+        table.outstanding(revision, revision, at(10_000 + ms), V);
+        let ago = Revision(revision.0.saturating_sub(3_000).max(100));
+        let known = table.reached_by(ago, at(10_000 + ms));
+        let truly = at(10_000 + ago.0 - 100);
+        assert!(known >= truly, "never before it was");
+        assert!(known <= truly.plus(V / GRAINS * 2), "{ago} at {known:?}");
+        assert!(table.reached.len() <= 2 * GRAINS as usize + 2);
+    }
+}
+
+#[test]
+fn proofs_of_a_node_that_applies_nothing_do_not_hold_up_who_asks_later() {
+    let mut table = led_since(at(0));
+    // F is long, or the tick short: more proofs within W than are kept apart.
+    let lasts = W * 40;
+    for ms in 0..100_000 {
+        let now = at(10_000 + ms);
+        let applied = Revision(100 + ms);
+        table
+            .record(node(3), process(1), applied, now, now.plus(lasts))
+            .unwrap();
+    }
+    let held = table.rows[&node(3)].held.as_ref().unwrap();
+    assert!(held.proofs.len() <= MOST_PROOFS);
+    let change = table.outstanding(Revision(101), Revision(200_000), at(110_000), V);
+    // Of the first proof, and what is taken together with it.
+    let until = change.holders.iter().map(|(_, _, until)| *until).max();
+    assert!(
+        until <= Some(at(10_000).plus(lasts).plus(lasts / GRAINS)),
+        "{until:?}"
+    );
+}
+
+#[test]
+fn what_was_in_force_stays_so_whoever_asks_and_whoever_leads() {
+    let mut table = settled();
+    let change = table.outstanding(R, R, at(10_100), V);
+    for number in 1..=3 {
+        table.hear(node(number), report(1, 10));
+    }
+    assert_eq!(table.look(&change, at(10_101)), Look::default());
+    // Another process of node 3 has lost what was not on its disk; and another term begins.
+    table.hear(node(3), report(2, 9));
+    begin(&mut table, 2, at(10_200));
+    let again = table.outstanding(R, R, at(10_201), V);
+    assert_eq!(table.look(&again, at(10_201)), Look::default());
+    let next = Revision(11);
+    let next = table.outstanding(next, next, at(10_201), V);
+    assert_eq!(waiting(&table.look(&next, at(10_201))), [1, 2, 3]);
 }
 
 #[test]
@@ -306,7 +386,7 @@ fn a_node_that_was_removed_serves_nothing_and_its_verifiers_are_waited_for() {
         outlives: W,
     };
     table.begin(&beginning, [(node(9), false)].into_iter());
-    let change = table.outstanding(R, at(1_100), V);
+    let change = table.outstanding(R, R, at(1_100), V);
     let look = table.look(&change, at(1_100));
     assert!(look.waiting_for.is_empty());
     assert_eq!(look.verifiers, [(node(9), at(1_000).plus(V))]);
@@ -413,7 +493,8 @@ proptest! {
         let mut table = Table::default();
         begin(&mut table, term, at(now));
         let mut nodes: Vec<Really> = (0..3).map(|_| Really::born(1)).collect();
-        let mut changes: Vec<Outstanding> = Vec::new();
+        // And the terms that they were copied in.
+        let mut changes: Vec<(u64, Outstanding)> = Vec::new();
         for event in story {
             match event {
                 Happens::Asks { node: number, late_ms, f_ms } => {
@@ -467,7 +548,8 @@ proptest! {
                     if elsewhere {
                         continue;
                     }
-                    changes.push(table.outstanding(Revision(committed), at(now), V));
+                    let applied = Revision(committed);
+                    changes.push((term, table.outstanding(applied, applied, at(now), V)));
                 }
                 Happens::AnotherTerm { elsewhere: goes_elsewhere } => {
                     // Of a leader that another follows every question came before.
@@ -482,8 +564,29 @@ proptest! {
             for really in &mut nodes {
                 really.take_proofs(now);
             }
-            for change in &changes {
-                let look = table.look(change, at(now));
+            for (copied_in, change) in &changes {
+                let mut look = table.look(change, at(now));
+                if !elsewhere {
+                    // Who asks again is told the same, and no later.
+                    let applied = Revision(committed);
+                    let again = table.outstanding(change.revision, applied, at(now), V);
+                    let told = table.look(&again, at(now));
+                    if *copied_in == term {
+                        let last = |rows: &[(NodeNumber, BootTime)]| {
+                            rows.iter().map(|(_, until)| *until).max().unwrap_or(at(0))
+                        };
+                        let first = change.holders.iter().map(|(_, _, until)| *until).max();
+                        // By what is taken together with a proof of before.
+                        let first = first.unwrap_or(at(0)).plus(W / GRAINS);
+                        prop_assert!(last(&told.waiting_for) <= first);
+                        // A node may be given its first proof in this term later.
+                        let since = change.asked.plus(V).plus(V / GRAINS);
+                        prop_assert!(last(&told.verifiers) <= since);
+                    }
+                    if told.waiting_for.is_empty() {
+                        look.waiting_for.clear();
+                    }
+                }
                 if !look.waiting_for.is_empty() {
                     continue;
                 }

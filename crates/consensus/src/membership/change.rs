@@ -10,7 +10,7 @@ use std::{
 use chancery_authority::NodeRecord;
 use chancery_credential::{NodeNumber, Revision};
 use openraft::{
-    ChangeMembers, LinearizerOption, Precondition,
+    ChangeMembers, Precondition,
     errors::{ChangeMembershipError, ClientWriteError, RaftError},
 };
 
@@ -126,11 +126,9 @@ impl Members {
     }
 
     async fn catch_up(&self) -> Result<(), ChangeError> {
-        let option =
-            LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(LOOK_LIMIT);
-        let read = self.raft.get_read_linearizer(option).await;
+        let read = self.leadership.read_index(LOOK_LIMIT).await;
         let read = read.map_err(|_| ChangeError::NotLeader(leader_of(&self.raft)))?;
-        let decided = Revision(read.read_log_id().log_id().index);
+        let decided = Revision(read.index);
         if self.published.reach(decided, LOOK_LIMIT).await {
             Ok(())
         } else {

@@ -37,6 +37,7 @@ pub use plan::{Departure, MembershipChange};
 
 use crate::{
     clock::Clocks,
+    leadership::Leadership,
     peers::{
         book::PeerBook,
         dialer::{Dialer, Lane},
@@ -85,6 +86,7 @@ pub enum ChangeError {
 pub(crate) struct Members {
     pub(crate) own: NodeNumber,
     pub(crate) raft: Raft,
+    pub(crate) leadership: Arc<Leadership>,
     pub(crate) published: Arc<Published>,
     pub(crate) book: Arc<PeerBook>,
     pub(crate) dialer: Arc<Dialer>,

@@ -73,6 +73,11 @@ impl RaftNetworkFactory<Types> for Networks {
 }
 
 impl Networks {
+    /// For something short, beside what openraft says.
+    pub(crate) fn to_control(&self, target: u64, node: &PeerRecord) -> Network {
+        self.network(target, node, Lane::Control)
+    }
+
     fn network(&self, target: u64, record: &PeerRecord, lane: Lane) -> Network {
         Network {
             own: self.own,

@@ -6,7 +6,10 @@ use chancery_revocation::{BootTime, View};
 
 use chancery_authority::{Command, SettingsChange};
 
-use super::cluster::{Cluster, PATIENCE, eventually};
+use super::{
+    cluster::{Cluster, PATIENCE, eventually, owner},
+    switchboard::Way,
+};
 use crate::{Clocks, SystemClocks};
 
 fn is_fresh(view: &View) -> bool {
@@ -63,6 +66,66 @@ async fn a_leader_without_a_quorum_proves_nothing() {
         proof.is_err(),
         "its lease is over, and it asked for no lease"
     );
+    cluster.end().await;
+}
+
+/// A leader that stands still does not hear that it leads no more, and answers of before
+/// lie in its buffers. They say what was so when they were sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_come_late_confirm_no_leader() {
+    let cluster = Cluster::of_three().await;
+    let leader = cluster.leader().await;
+    let [one, other] = [1, 2, 3]
+        .into_iter()
+        .filter(|number| *number != leader)
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let node = cluster.nodes[&leader].clone();
+    let board = &cluster.board;
+    for follower in [one, other] {
+        board.cut(follower, leader);
+        board.hold(leader, follower, Way::Back);
+    }
+    // It reaches both, and neither's answer comes back.
+    let last = node.status().last_log;
+    let (proposer, proposal) = (node.clone(), cluster.proposal(owner("before")));
+    let asking = tokio::spawn(async move { proposer.propose(proposal, PATIENCE).await });
+    for follower in [one, other] {
+        let follower_has_it = async || cluster.nodes[&follower].status().last_log > last;
+        eventually("it has the entry", follower_has_it).await;
+        board.hold(leader, follower, Way::There);
+    }
+    // Another is elected, and something is decided.
+    let is_led_anew = async || {
+        let raft = &cluster.nodes[&one].inner.raft;
+        raft.trigger().elect(false).await.unwrap();
+        let status = cluster.nodes[&other].status();
+        status.leader.is_some_and(|leads| leads.0 != leader)
+    };
+    eventually("another leads", is_led_anew).await;
+    cluster.add_owner(one, "meanwhile").await;
+    let decided = SystemClocks.boot();
+    // It asks on, and these questions wait.
+    assert!(node.prove_now(Duration::from_millis(150)).await.is_err());
+
+    board.release(leader, one, Way::Back);
+    // Unless its connections have ended meanwhile, on a machine that is that busy.
+    let is_gone = async || {
+        let is_lost = node.status().leader != Some(node.node());
+        cluster.knows_owner(leader, "before") || is_lost
+    };
+    eventually("one answer came", is_gone).await;
+    board.release(leader, other, Way::Back);
+    for _ in 0..20 {
+        let _ = node.prove_now(Duration::from_millis(25)).await;
+        let fresh = node.view().freshness();
+        let is_fresh = fresh.is_some_and(|fresh| fresh.as_of > decided);
+        let knows = cluster.knows_owner(leader, "meanwhile");
+        assert!(!is_fresh || knows, "it is called fresh without it");
+    }
+    board.heal();
+    asking.abort();
     cluster.end().await;
 }
 

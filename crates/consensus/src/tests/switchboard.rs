@@ -23,6 +23,14 @@ struct Wiring {
     /// Whose address it is.
     numbers: BTreeMap<String, u64>,
     cut: BTreeSet<(u64, u64)>,
+    held: BTreeSet<(u64, u64, Way)>,
+}
+
+/// A direction within the connections that one node has opened to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    There,
+    Back,
 }
 
 /// Every link of a cluster.
@@ -69,14 +77,52 @@ impl Switchboard {
         self.changed.send_modify(|changes| *changes += 1);
     }
 
+    /// Ends the connections that `from` has opened to `to`, and lets it open none.
+    pub(super) fn cut(&self, from: u64, to: u64) {
+        self.wiring.lock().cut.insert((from, to));
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// What goes that way in connections that `from` has opened to `to` stays where it
+    /// is.
+    pub(super) fn hold(&self, from: u64, to: u64, way: Way) {
+        self.wiring.lock().held.insert((from, to, way));
+    }
+
+    /// And goes on.
+    pub(super) fn release(&self, from: u64, to: u64, way: Way) {
+        self.wiring.lock().held.remove(&(from, to, way));
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
     /// Mends all links.
     pub(super) fn heal(&self) {
-        self.wiring.lock().cut.clear();
+        {
+            let mut wiring = self.wiring.lock();
+            wiring.cut.clear();
+            wiring.held.clear();
+        }
         self.changed.send_modify(|changes| *changes += 1);
     }
 
     fn is_cut(&self, from: u64, to: u64) -> bool {
         self.wiring.lock().cut.contains(&(from, to))
+    }
+
+    fn is_held(&self, from: u64, to: u64, way: Way) -> bool {
+        self.wiring.lock().held.contains(&(from, to, way))
+    }
+
+    /// Resolves when what goes that way is not held.
+    fn until_released(&self, from: u64, to: u64, way: Way) -> Later<'static, ()> {
+        let (board, mut changed) = (self.clone(), self.changed.subscribe());
+        Box::pin(async move {
+            while board.is_held(from, to, way) {
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        })
     }
 
     /// Resolves when the link is cut.
@@ -123,6 +169,10 @@ impl Transport for Wire {
             let link = Link {
                 stream,
                 until_cut: self.board.until_cut(self.number, to),
+                board: self.board.clone(),
+                ends: (self.number, to),
+                reading: None,
+                writing: None,
             };
             Ok(Box::new(link) as Box<dyn Connection>)
         })
@@ -141,9 +191,30 @@ impl Transport for Wire {
 struct Link {
     stream: TcpStream,
     until_cut: Later<'static, ()>,
+    board: Switchboard,
+    ends: (u64, u64),
+    /// While what goes that way is held.
+    reading: Option<Later<'static, ()>>,
+    writing: Option<Later<'static, ()>>,
 }
 
 impl Link {
+    fn poll_released(&mut self, way: Way, cx: &mut Context<'_>) -> Poll<()> {
+        let (from, to) = self.ends;
+        let waiting = match way {
+            Way::There => &mut self.writing,
+            Way::Back => &mut self.reading,
+        };
+        if waiting.is_none() && !self.board.is_held(from, to, way) {
+            return Poll::Ready(());
+        }
+        let board = &self.board;
+        let held = waiting.get_or_insert_with(|| board.until_released(from, to, way));
+        std::task::ready!(held.as_mut().poll(cx));
+        *waiting = None;
+        Poll::Ready(())
+    }
+
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.until_cut.as_mut().poll(cx).is_ready() {
             // Polled again it would panic: from here on it is ready for good.
@@ -161,6 +232,7 @@ impl AsyncRead for Link {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        std::task::ready!(self.poll_released(Way::Back, cx));
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -172,6 +244,7 @@ impl AsyncWrite for Link {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
+        std::task::ready!(self.poll_released(Way::There, cx));
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

@@ -13,6 +13,8 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use chancery_authority::Settings;
 use chancery_credential::Revision;
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::{BootTime, Serving};
 use chancery_wire::v1::{self, watch_response::Event};
 use tokio::{sync::watch, time::Sleep};
@@ -100,6 +102,10 @@ impl Conversation {
     /// answered.
     pub(super) fn through(&self) -> Option<Revision> {
         let answer = self.owed.as_ref()?.answer.as_ref()?;
+        #[cfg(simulation)]
+        if is_made(Mutation::PongEarly) {
+            return Some(Revision(0));
+        }
         Some(answer.from.revision())
     }
 
@@ -188,12 +194,18 @@ impl Conversation {
         }
         let settings = settings(&self.desk)?;
         let max_age_ms = granted(&settings, self.asked_ms);
-        let lasts = Duration::from_millis(settings.times_kappa(max_age_ms));
+        let lasts = settings.times_kappa(max_age_ms);
+        #[cfg(simulation)]
+        let lasts = if is_made(Mutation::RowNoKappa) {
+            max_age_ms
+        } else {
+            lasts
+        };
         let row = self.desk.subscriptions.answering(
             self.row,
             &self.watcher,
             self.applied,
-            owed.received.plus(lasts),
+            owed.received.plus(Duration::from_millis(lasts)),
             SystemClock::boot(),
         );
         self.row = Some(row.map_err(|full| crowded(&full))?);

@@ -43,9 +43,9 @@ impl Node {
         };
         let node = Self {
             view: Arc::new(View::new(lineage)),
-            subscriptions: Subscriptions::new(ms(BEGAN)),
+            subscriptions: Subscriptions::new(),
         };
-        node.subscriptions.serve(node.view.clone());
+        node.subscriptions.serve(node.view.clone(), ms(BEGAN));
         node
     }
 
@@ -99,7 +99,7 @@ fn a_young_process_says_nothing_of_the_verifiers_of_the_one_before() {
 
 #[test]
 fn before_it_serves_a_node_says_nothing() {
-    let subscriptions = Subscriptions::new(ms(BEGAN));
+    let subscriptions = Subscriptions::new();
     subscriptions.go_by(&settings());
     assert_eq!(subscriptions.known(later(0)), None);
 }

@@ -23,6 +23,8 @@ use std::{
 use chancery_authority::{Event, Settings, State};
 use chancery_consensus::{Consumer, Verifiers};
 use chancery_credential::Revision;
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
 use chancery_revocation::{BootTime, View};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -38,11 +40,10 @@ const MOST_OF_ONE: usize = MOST / 4;
 
 /// The verifiers of this process.
 pub(crate) struct Subscriptions {
-    began: BootTime,
     /// How old this process has to be, milliseconds: `V_max·κ` of the longest V that
     /// counts. 0 before any settings are known.
     horizon_ms: AtomicU64,
-    view: OnceLock<Arc<View>>,
+    serving: OnceLock<Serving>,
     roll: Mutex<Roll>,
     /// Moves when other settings are in force. The directory has them by then.
     settings: watch::Sender<()>,
@@ -50,22 +51,29 @@ pub(crate) struct Subscriptions {
     least: watch::Sender<Option<Revision>>,
 }
 
+/// What a process that answers verifiers has.
+struct Serving {
+    view: Arc<View>,
+    /// When the node's former processes had ended at the latest.
+    since: BootTime,
+}
+
 impl Subscriptions {
-    /// Of a process that began at `began`: before it answered anybody.
-    pub(crate) fn new(began: BootTime) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            began,
             horizon_ms: AtomicU64::new(0),
-            view: OnceLock::new(),
+            serving: OnceLock::new(),
             roll: Mutex::new(Roll::of_at_most(MOST, MOST_OF_ONE)),
             settings: watch::Sender::new(()),
             least: watch::Sender::new(None),
         }
     }
 
-    /// The view that verifiers are answered from. Nothing is known before.
-    pub(crate) fn serve(&self, view: Arc<View>) {
-        let _ = self.view.set(view);
+    /// The view that verifiers are answered from. Nothing is known before. `since` is
+    /// read when this process has the data directory to itself, so that none before it
+    /// answers anybody any more.
+    pub(crate) fn serve(&self, view: Arc<View>, since: BootTime) {
+        let _ = self.serving.set(Serving { view, since });
     }
 
     /// The revision through which every verifier that this node answered knows the
@@ -76,17 +84,21 @@ impl Subscriptions {
     /// Without verifiers it is the published revision: whoever becomes one is told
     /// everything up to it before its first answer.
     pub(crate) fn known(&self, now: BootTime) -> Option<Revision> {
+        let serving = self.serving.get()?;
+        let mut roll = self.roll.lock();
+        // While nobody can make a row: who makes one later sees at least this.
+        let published = serving.view.revision();
+        // After it: what is said of a revision goes by the settings as of that.
         let horizon = match self.horizon_ms.load(Ordering::Acquire) {
             0 => return None,
             horizon => Duration::from_millis(horizon),
         };
-        if now < self.began.plus(horizon) {
+        let is_young = now < serving.since.plus(horizon);
+        #[cfg(simulation)]
+        let is_young = is_young && !is_made(Mutation::YoungKnows);
+        if is_young {
             return None;
         }
-        let view = self.view.get()?;
-        let mut roll = self.roll.lock();
-        // While nobody can make a row: who makes one later sees at least this.
-        let published = view.revision();
         let least = roll.least(now);
         self.say(least);
         Some(least.map_or(published, |least| least.min(published)))

@@ -1,0 +1,234 @@
+//! Read indices, and a quorum's own word that this node still led when each was taken
+//! (Raft §6.4).
+//!
+//! ```text
+//!  asked ──► vote, read index, membership ──► each voter takes an empty append of that vote
+//!  (whoever asked by now is served)            a quorum did, and the membership is the same
+//! ```
+//!
+//! A voter that takes the append has promised itself to no later leader by then. So all
+//! that was committed before the first of them was asked is at or below the read index.
+//!
+//! openraft confirms its own read indices by when the last append was *sent* that each
+//! follower answered, and takes an answer for that of later appends which end at the same
+//! entry. So acknowledgements that lay in the buffers of a leader which stood still, while
+//! another was elected, can make a quorum (docs/decisions/0025).
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chancery_credential::NodeNumber;
+#[cfg(simulation)]
+use chancery_mutation::{Mutation, is_made};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, Shared},
+    stream::FuturesUnordered,
+};
+use openraft::{
+    LinearizerOption,
+    async_runtime::watch::WatchReceiver as _,
+    network::{RPCOption, RaftNetworkV2 as _},
+    raft::{AppendEntriesRequest, AppendEntriesResponse},
+};
+use tokio::{sync::Mutex, time::Sleep};
+
+use crate::{
+    peers::network::{Network, Networks},
+    raft::{LogId, Raft, StoredMembership, Vote},
+};
+
+/// How long one round waits for a quorum.
+const ROUND_LIMIT: Duration = Duration::from_secs(1);
+/// Between the beginnings of two rounds: whoever comes meanwhile shares the next.
+const GAP: Duration = Duration::from_millis(5);
+
+/// Why there is no read index now.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum NotLeading {
+    #[error("this node does not lead")]
+    Elsewhere,
+    #[error("{0}")]
+    Raft(String),
+    #[error("no quorum has said in time that this node leads")]
+    NoQuorum,
+    #[error("the membership changed meanwhile")]
+    Members,
+}
+
+type Round = Shared<BoxFuture<'static, Result<LogId, NotLeading>>>;
+
+/// Confirms that this node leads, in rounds that may overlap.
+pub(crate) struct Leadership {
+    own: NodeNumber,
+    raft: Raft,
+    networks: Networks,
+    /// How many have asked.
+    asked: AtomicU64,
+    last: Mutex<Last>,
+}
+
+/// The round that began last.
+#[derive(Default)]
+struct Last {
+    /// How many had asked before it began.
+    serves: u64,
+    round: Option<Round>,
+    /// None begins before.
+    gap: Option<Pin<Box<Sleep>>>,
+}
+
+impl Leadership {
+    pub(crate) fn new(own: NodeNumber, raft: Raft, networks: Networks) -> Self {
+        Self {
+            own,
+            raft,
+            networks,
+            asked: AtomicU64::new(0),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Through where everything stands that was committed before this was called.
+    ///
+    /// # Errors
+    /// [`NotLeading`], after `limit` at most.
+    pub(crate) async fn read_index(self: &Arc<Self>, limit: Duration) -> Result<LogId, NotLeading> {
+        let turn = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let served = async { self.round_for(turn).await.await };
+        let served = tokio::time::timeout(limit, served).await;
+        served.unwrap_or(Err(NotLeading::NoQuorum))
+    }
+
+    /// A round that began after that one asked.
+    async fn round_for(self: &Arc<Self>, turn: u64) -> Round {
+        let mut last = self.last.lock().await;
+        if let Some(round) = last.round.as_ref().filter(|_| last.serves >= turn) {
+            return round.clone();
+        }
+        if let Some(gap) = &mut last.gap {
+            gap.await;
+        }
+        last.gap = Some(Box::pin(tokio::time::sleep(GAP)));
+        last.serves = self.asked.load(Ordering::SeqCst);
+        let this = self.clone();
+        let round = async move { this.round().await }.boxed().shared();
+        last.round = Some(round.clone());
+        round
+    }
+
+    async fn round(&self) -> Result<LogId, NotLeading> {
+        #[cfg(simulation)]
+        if is_made(Mutation::QuorumBorrowed) {
+            return self.taken(Some(Duration::ZERO)).await;
+        }
+        // Before the index: who confirms this vote later confirms that it held then.
+        let vote = self.vote()?;
+        // By openraft's lease: it spares a round where it would be refused anyway.
+        let read_index = self.taken(None).await?;
+        let membership = self.membership();
+        self.ask(vote, &membership).await?;
+        // Two changes on, quorums of the former one bind nobody.
+        if membership.log_id() != self.membership().log_id() {
+            return Err(NotLeading::Members);
+        }
+        Ok(read_index)
+    }
+
+    /// openraft's read index.
+    async fn taken(&self, max_quorum_ack_age: Option<Duration>) -> Result<LogId, NotLeading> {
+        let option = LinearizerOption::new(max_quorum_ack_age, true).with_wait_timeout(ROUND_LIMIT);
+        let linearizer = self.raft.get_read_linearizer(option).await;
+        let linearizer = linearizer.map_err(|error| NotLeading::Raft(error.to_string()))?;
+        Ok(*linearizer.read_log_id().log_id())
+    }
+
+    /// The vote that this node leads by.
+    fn vote(&self) -> Result<Vote, NotLeading> {
+        let vote = self.raft.metrics().borrow_watched().vote;
+        let is_own = vote.committed && vote.leader_id.node_id == self.own.0;
+        is_own.then_some(vote).ok_or(NotLeading::Elsewhere)
+    }
+
+    fn membership(&self) -> StoredMembership {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        StoredMembership::clone(&metrics.membership_config)
+    }
+
+    /// Asks every voter to take an empty append, until a quorum of each configuration did.
+    async fn ask(&self, vote: Vote, membership: &StoredMembership) -> Result<(), NotLeading> {
+        let configurations = membership.membership().get_joint_config();
+        let mut taken_by = BTreeSet::from([self.own.0]);
+        let mut asking: FuturesUnordered<_> = membership
+            .voter_ids()
+            .filter(|voter| *voter != self.own.0)
+            .filter_map(|voter| Some((voter, membership.membership().get_node(&voter)?)))
+            .map(|(voter, record)| {
+                let network = self.networks.to_control(voter, record);
+                async move { (voter, takes(network, vote).await) }
+            })
+            .collect();
+        while !is_quorum(configurations, &taken_by) {
+            match asking.next().await {
+                Some((voter, true)) => drop(taken_by.insert(voter)),
+                Some((_, false)) => {}
+                None => return Err(NotLeading::NoQuorum),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a voter takes an empty append of that vote: it is then bound to no later one.
+async fn takes(mut network: Network, vote: Vote) -> bool {
+    let nothing = AppendEntriesRequest {
+        vote,
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: None,
+    };
+    let answer = network
+        .append_entries(nothing, RPCOption::new(ROUND_LIMIT))
+        .await;
+    matches!(
+        answer,
+        Ok(AppendEntriesResponse::Success
+            | AppendEntriesResponse::PartialSuccess(_)
+            | AppendEntriesResponse::Conflict)
+    )
+}
+
+/// A majority of each.
+fn is_quorum(configurations: &[BTreeSet<u64>], taken_by: &BTreeSet<u64>) -> bool {
+    configurations.iter().all(|configuration| {
+        let taken = configuration.intersection(taken_by).count();
+        taken * 2 > configuration.len()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_is_a_majority_of_each_configuration() {
+        let set = |numbers: &[u64]| numbers.iter().copied().collect::<BTreeSet<_>>();
+        assert!(is_quorum(&[set(&[1])], &set(&[1])));
+        assert!(!is_quorum(&[set(&[1, 2])], &set(&[1])));
+        assert!(is_quorum(&[set(&[1, 2, 3])], &set(&[1, 3])));
+        assert!(!is_quorum(&[set(&[1, 2, 3, 4])], &set(&[1, 3])));
+        // Who is no voter counts for nothing, this node included.
+        assert!(!is_quorum(&[set(&[2, 3])], &set(&[1, 2])));
+        let joint = [set(&[1, 2, 3]), set(&[3, 4, 5])];
+        assert!(!is_quorum(&joint, &set(&[1, 2, 3])));
+        assert!(is_quorum(&joint, &set(&[1, 3, 4])));
+    }
+}
