@@ -15,7 +15,7 @@
 //! another was elected, can make a quorum (docs/decisions/0025).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{
         Arc,
@@ -28,9 +28,8 @@ use chancery_credential::NodeNumber;
 #[cfg(simulation)]
 use chancery_mutation::{Mutation, is_made};
 use futures::{
-    FutureExt as _, StreamExt as _,
+    FutureExt as _,
     future::{BoxFuture, Shared},
-    stream::FuturesUnordered,
 };
 use openraft::{
     LinearizerOption,
@@ -38,9 +37,13 @@ use openraft::{
     network::{RPCOption, RaftNetworkV2 as _},
     raft::{AppendEntriesRequest, AppendEntriesResponse},
 };
-use tokio::{sync::Mutex, time::Sleep};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Sleep,
+};
 
 use crate::{
+    peer_record::PeerRecord,
     peers::network::{Network, Networks},
     raft::{LogId, Raft, StoredMembership, Vote},
 };
@@ -49,6 +52,10 @@ use crate::{
 const ROUND_LIMIT: Duration = Duration::from_secs(1);
 /// Between the beginnings of two rounds: whoever comes meanwhile shares the next.
 const GAP: Duration = Duration::from_millis(5);
+/// Probes of one voter that are under way at most.
+const MOST_PROBES: usize = 8;
+/// How long a voter is left alone that could not be reached.
+const REST: Duration = Duration::from_millis(50);
 
 /// Why there is no read index now.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -67,9 +74,7 @@ type Round = Shared<BoxFuture<'static, Result<LogId, NotLeading>>>;
 
 /// Confirms that this node leads, in rounds that may overlap.
 pub(crate) struct Leadership {
-    own: NodeNumber,
-    raft: Raft,
-    networks: Networks,
+    electorate: Electorate,
     /// How many have asked.
     asked: AtomicU64,
     last: Mutex<Last>,
@@ -88,9 +93,12 @@ struct Last {
 impl Leadership {
     pub(crate) fn new(own: NodeNumber, raft: Raft, networks: Networks) -> Self {
         Self {
-            own,
-            raft,
-            networks,
+            electorate: Electorate {
+                own,
+                raft,
+                networks,
+                probed: Arc::default(),
+            },
             asked: AtomicU64::new(0),
             last: Mutex::default(),
         }
@@ -100,7 +108,7 @@ impl Leadership {
     ///
     /// # Errors
     /// [`NotLeading`], after `limit` at most.
-    pub(crate) async fn read_index(self: &Arc<Self>, limit: Duration) -> Result<LogId, NotLeading> {
+    pub(crate) async fn read_index(&self, limit: Duration) -> Result<LogId, NotLeading> {
         let turn = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let served = async { self.round_for(turn).await.await };
         let served = tokio::time::timeout(limit, served).await;
@@ -108,7 +116,7 @@ impl Leadership {
     }
 
     /// A round that began after that one asked.
-    async fn round_for(self: &Arc<Self>, turn: u64) -> Round {
+    async fn round_for(&self, turn: u64) -> Round {
         let mut last = self.last.lock().await;
         if let Some(round) = last.round.as_ref().filter(|_| last.serves >= turn) {
             return round.clone();
@@ -118,25 +126,53 @@ impl Leadership {
         }
         last.gap = Some(Box::pin(tokio::time::sleep(GAP)));
         last.serves = self.asked.load(Ordering::SeqCst);
-        let this = self.clone();
-        let round = async move { this.round().await }.boxed().shared();
+        let electorate = self.electorate.clone();
+        let round = async move {
+            let confirmed = tokio::time::timeout(ROUND_LIMIT, electorate.confirm()).await;
+            confirmed.unwrap_or(Err(NotLeading::NoQuorum))
+        };
+        let round = round.boxed().shared();
         last.round = Some(round.clone());
         round
     }
+}
 
-    async fn round(&self) -> Result<LogId, NotLeading> {
+/// Who says whether this node leads.
+#[derive(Clone)]
+struct Electorate {
+    own: NodeNumber,
+    raft: Raft,
+    networks: Networks,
+    /// What is under way to each voter.
+    probed: Arc<parking_lot::Mutex<BTreeMap<u64, Probed>>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Probed {
+    under_way: usize,
+    /// It could not be reached a moment ago.
+    rests: bool,
+}
+
+impl Electorate {
+    /// One round.
+    async fn confirm(self) -> Result<LogId, NotLeading> {
         #[cfg(simulation)]
         if is_made(Mutation::QuorumBorrowed) {
             return self.taken(Some(Duration::ZERO)).await;
         }
-        // Before the index: who confirms this vote later confirms that it held then.
-        let vote = self.vote()?;
+        // Before the index: who confirms this vote later confirms that it held then, and
+        // that it did here is seen afterwards.
+        let before = self.lead()?;
         // By openraft's lease: it spares a round where it would be refused anyway.
         let read_index = self.taken(None).await?;
-        let membership = self.membership();
-        self.ask(vote, &membership).await?;
+        self.ask(before.vote, &before.membership).await?;
+        let after = self.lead()?;
+        if after.vote != before.vote {
+            return Err(NotLeading::Elsewhere);
+        }
         // Two changes on, quorums of the former one bind nobody.
-        if membership.log_id() != self.membership().log_id() {
+        if after.membership.log_id() != before.membership.log_id() {
             return Err(NotLeading::Members);
         }
         Ok(read_index)
@@ -150,60 +186,104 @@ impl Leadership {
         Ok(*linearizer.read_log_id().log_id())
     }
 
-    /// The vote that this node leads by.
-    fn vote(&self) -> Result<Vote, NotLeading> {
-        let vote = self.raft.metrics().borrow_watched().vote;
-        let is_own = vote.committed && vote.leader_id.node_id == self.own.0;
-        is_own.then_some(vote).ok_or(NotLeading::Elsewhere)
-    }
-
-    fn membership(&self) -> StoredMembership {
+    /// What this node leads by, of one moment.
+    fn lead(&self) -> Result<Lead, NotLeading> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        StoredMembership::clone(&metrics.membership_config)
+        let vote = metrics.vote;
+        if !vote.committed || vote.leader_id.node_id != self.own.0 {
+            return Err(NotLeading::Elsewhere);
+        }
+        let membership = metrics.membership_config.clone();
+        Ok(Lead { vote, membership })
     }
 
     /// Asks every voter to take an empty append, until a quorum of each configuration did.
     async fn ask(&self, vote: Vote, membership: &StoredMembership) -> Result<(), NotLeading> {
         let configurations = membership.membership().get_joint_config();
-        let mut taken_by = BTreeSet::from([self.own.0]);
-        let mut asking: FuturesUnordered<_> = membership
-            .voter_ids()
-            .filter(|voter| *voter != self.own.0)
-            .filter_map(|voter| Some((voter, membership.membership().get_node(&voter)?)))
-            .map(|(voter, record)| {
-                let network = self.networks.to_control(voter, record);
-                async move { (voter, takes(network, vote).await) }
-            })
-            .collect();
-        while !is_quorum(configurations, &taken_by) {
-            match asking.next().await {
-                Some((voter, true)) => drop(taken_by.insert(voter)),
-                Some((_, false)) => {}
-                None => return Err(NotLeading::NoQuorum),
+        let (taken, mut taking) = mpsc::unbounded_channel();
+        for voter in membership.voter_ids().filter(|voter| *voter != self.own.0) {
+            if let Some(record) = membership.membership().get_node(&voter) {
+                self.probe(voter, record, vote, taken.clone());
             }
+        }
+        // It ends when the last probe has.
+        drop(taken);
+        let mut taken_by = BTreeSet::from([self.own.0]);
+        while !is_quorum(configurations, &taken_by) {
+            let voter = taking.recv().await.ok_or(NotLeading::NoQuorum)?;
+            taken_by.insert(voter);
         }
         Ok(())
     }
+
+    /// Asks one voter, to the end: a stream that is reset when others have answered costs
+    /// its connection more than one that is not. A voter that does not answer, or cannot
+    /// be reached, is passed over by most rounds: it counts for none.
+    fn probe(
+        &self,
+        voter: u64,
+        record: &PeerRecord,
+        vote: Vote,
+        taken: mpsc::UnboundedSender<u64>,
+    ) {
+        {
+            let mut probed = self.probed.lock();
+            let probed = probed.entry(voter).or_default();
+            if probed.rests || probed.under_way >= MOST_PROBES {
+                return;
+            }
+            probed.under_way += 1;
+        }
+        let network = self.networks.to_control(voter, record);
+        let probed = self.probed.clone();
+        tokio::spawn(async move {
+            let answer = tokio::time::timeout(ROUND_LIMIT, takes(network, vote)).await;
+            let is_unreachable = matches!(answer, Ok(None));
+            if let Ok(Some(true)) = answer {
+                // Nobody waits for it any more when a quorum was there before.
+                let _ = taken.send(voter);
+            }
+            drop(taken);
+            let rest = |rests: bool| {
+                let mut probed = probed.lock();
+                if let Some(probed) = probed.get_mut(&voter) {
+                    probed.rests = rests;
+                }
+            };
+            if is_unreachable {
+                rest(true);
+                tokio::time::sleep(REST).await;
+                rest(false);
+            }
+            if let Some(probed) = probed.lock().get_mut(&voter) {
+                probed.under_way -= 1;
+            }
+        });
+    }
 }
 
-/// Whether a voter takes an empty append of that vote: it is then bound to no later one.
-async fn takes(mut network: Network, vote: Vote) -> bool {
+struct Lead {
+    vote: Vote,
+    membership: Arc<StoredMembership>,
+}
+
+/// Whether a voter takes an empty append of that vote, and is bound to no later one then;
+/// `None`: it cannot be reached.
+async fn takes(mut network: Network, vote: Vote) -> Option<bool> {
     let nothing = AppendEntriesRequest {
         vote,
         prev_log_id: None,
         entries: Vec::new(),
         leader_commit: None,
     };
-    let answer = network
-        .append_entries(nothing, RPCOption::new(ROUND_LIMIT))
-        .await;
-    matches!(
-        answer,
-        Ok(AppendEntriesResponse::Success
+    let answer = network.append_entries(nothing, RPCOption::new(ROUND_LIMIT));
+    Some(matches!(
+        answer.await.ok()?,
+        AppendEntriesResponse::Success
             | AppendEntriesResponse::PartialSuccess(_)
-            | AppendEntriesResponse::Conflict)
-    )
+            | AppendEntriesResponse::Conflict
+    ))
 }
 
 /// A majority of each.

@@ -174,7 +174,10 @@ impl RaftNetworkV2<Types> for Network {
     ) -> Rpc<AppendEntriesResponse<Types>> {
         let input = futures::stream::iter([request]);
         let mut answers = self.stream_append(input, option).await?;
-        match answers.next().await {
+        let answer = answers.next().await;
+        // To its end: a stream that is dropped before is reset.
+        while let Some(Ok(_)) = answers.next().await {}
+        match answer {
             Some(answer) => Ok(AppendEntriesResponse::from(answer?)),
             None => Err(unreachable(&Status::unavailable(
                 "the peer closed the stream",
