@@ -5,52 +5,76 @@ use std::collections::BTreeMap;
 use super::{Complaint, History, Moment, Report, Verdict};
 
 pub(super) fn judge(history: &History, verdict: &mut Verdict) {
-    one_leader_a_term(history, verdict);
+    leaders_go_forward(history, verdict);
     terms_go_forward(history, verdict);
     equal_states(history, verdict);
 }
 
-fn one_leader_a_term(history: &History, verdict: &mut Verdict) {
-    let mut leaders: BTreeMap<u64, u64> = BTreeMap::new();
-    for report in history.reports.iter().filter(|report| report.leader != 0) {
-        let leader = *leaders.entry(report.term).or_insert(report.leader);
-        if leader != report.leader {
+/// A vote is for a term and a candidate, and the candidates of a term are in order: a
+/// node may follow another leader in the same term, with a greater number, and never goes
+/// back to the one before.
+fn leaders_go_forward(history: &History, verdict: &mut Verdict) {
+    let leads = |report: &Report| (report.leader != 0).then_some((report.term, report.leader));
+    for (node, before, report) in later_than(history, leads) {
+        let (term, leader) = (report.term, report.leader);
+        if (term, leader) < before && term == before.0 {
             verdict.complain(
-                Complaint::TwoLeaders,
-                format!("{leader} and {} led in term {}", report.leader, report.term),
+                Complaint::LeaderWentBack,
+                format!(
+                    "node {node} followed {} in term {term}, and then {leader}",
+                    before.1
+                ),
             );
         }
     }
 }
 
 fn terms_go_forward(history: &History, verdict: &mut Verdict) {
-    let mut by_node: BTreeMap<u64, Vec<&Report>> = BTreeMap::new();
-    for report in &history.reports {
-        by_node.entry(report.node).or_default().push(report);
-    }
-    for (node, mut reports) in by_node {
-        // What was asked after the other's answer was there is later.
-        let mut answered: Vec<(Moment, u64)> =
-            reports.iter().map(|it| (it.seen, it.term)).collect();
-        answered.sort_unstable();
-        reports.sort_unstable_by_key(|report| report.asked);
-        let (mut before, mut greatest) = (0, 0);
-        for report in reports {
-            while let Some((_, term)) = answered.get(before).filter(|it| it.0 < report.asked) {
-                greatest = greatest.max(*term);
-                before += 1;
-            }
-            if report.term < greatest {
-                verdict.complain(
-                    Complaint::TermWentBack,
-                    format!(
-                        "node {node} was in term {greatest}, and then in {}",
-                        report.term
-                    ),
-                );
-            }
+    for (node, before, report) in later_than(history, |report| Some(report.term)) {
+        if report.term < before {
+            verdict.complain(
+                Complaint::TermWentBack,
+                format!(
+                    "node {node} was in term {before}, and then in {}",
+                    report.term
+                ),
+            );
         }
     }
+}
+
+/// Each report of a node that says something, with the greatest that it said before: what
+/// was asked after another answer was there is later.
+fn later_than<'h, T: Ord + Copy + 'h>(
+    history: &'h History,
+    says: impl Fn(&Report) -> Option<T>,
+) -> Vec<(u64, T, &'h Report)> {
+    let mut by_node: BTreeMap<u64, Vec<&Report>> = BTreeMap::new();
+    for report in history
+        .reports
+        .iter()
+        .filter(|report| says(report).is_some())
+    {
+        by_node.entry(report.node).or_default().push(report);
+    }
+    let mut later = Vec::new();
+    for (node, mut reports) in by_node {
+        let mut answered: Vec<(Moment, T)> = reports
+            .iter()
+            .filter_map(|report| Some((report.seen, says(report)?)))
+            .collect();
+        answered.sort_unstable();
+        reports.sort_unstable_by_key(|report| report.asked);
+        let (mut before, mut greatest) = (0, None);
+        for report in reports {
+            while let Some((_, said)) = answered.get(before).filter(|it| it.0 < report.asked) {
+                greatest = greatest.max(Some(*said));
+                before += 1;
+            }
+            later.extend(greatest.map(|greatest| (node, greatest, report)));
+        }
+    }
+    later
 }
 
 fn equal_states(history: &History, verdict: &mut Verdict) {

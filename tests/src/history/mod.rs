@@ -339,8 +339,8 @@ pub enum Complaint {
     RevisionTwice,
     /// A verb was enforced later than was promised.
     FenceLate,
-    /// Two nodes led in one term.
-    TwoLeaders,
+    /// A node followed an earlier leader of the same term again.
+    LeaderWentBack,
     /// A node's term went back.
     TermWentBack,
     /// Two nodes' states differ at one revision.

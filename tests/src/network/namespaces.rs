@@ -25,6 +25,9 @@ pub const HARNESS: u8 = 200;
 /// The switch's address on every line.
 const SWITCH: u8 = 254;
 
+/// Names of links are short: a process is told by its number up to this.
+const PROCESSES: u32 = 100_000;
+
 static NETWORKS: AtomicU32 = AtomicU32::new(0);
 
 /// A switch and who is connected to it. Taken down when it is dropped.
@@ -41,10 +44,10 @@ impl Namespaces {
     #[must_use]
     pub fn set_up() -> Option<Self> {
         let (process, number) = (std::process::id(), NETWORKS.fetch_add(1, Ordering::Relaxed));
-        let subnet = u8::try_from((process + number * 37) % 256).unwrap();
+        sweep();
         let network = Self {
-            name: format!("ch{}x{number}", process % 100_000),
-            subnet,
+            name: format!("ch{}x{number}", process % PROCESSES),
+            subnet: free_subnet(process + number * 37),
             cuts: Mutex::default(),
         };
         if !run("ip", &["netns", "add", &network.namespace(SWITCH)]) {
@@ -183,6 +186,41 @@ impl Drop for Namespaces {
             if std::path::Path::new("/run/netns").join(&namespace).exists() {
                 run("ip", &["netns", "del", &namespace]);
             }
+        }
+    }
+}
+
+/// The third byte of addresses that nobody here has.
+fn free_subnet(wish: u32) -> u8 {
+    let routes = Command::new("ip").args(["-4", "route"]).output().unwrap();
+    let routes = String::from_utf8_lossy(&routes.stdout);
+    let wish = u8::try_from(wish % 256).unwrap();
+    (0..=u8::MAX)
+        .map(|step| wish.wrapping_add(step))
+        .find(|subnet| !routes.contains(&format!("198.18.{subnet}.")))
+        .expect("a subnet that is free")
+}
+
+/// Takes down what processes have left behind that were ended before they could.
+fn sweep() {
+    let names = |directory: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
+    };
+    let running: BTreeSet<u32> = names("/proc")
+        .iter()
+        .filter_map(|name| name.parse::<u32>().ok())
+        .map(|process| process % PROCESSES)
+        .collect();
+    for name in names("/run/netns") {
+        let owner = name
+            .strip_prefix("ch")
+            .and_then(|name| name.split('x').next());
+        let owner = owner.and_then(|owner| owner.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !running.contains(&owner)) {
+            run("ip", &["netns", "del", &name]);
         }
     }
 }

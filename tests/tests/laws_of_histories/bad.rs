@@ -244,11 +244,11 @@ pub fn bad() -> Vec<(&'static str, Story, &'static [Complaint])> {
             &[FenceLate],
         ),
         (
-            "two lead in one term",
+            "a vote for the second leader of a term is forgotten",
             Story::default()
-                .report(1, (10, 20), 7, 1)
-                .report(2, (10, 20), 7, 2),
-            &[TwoLeaders],
+                .report(1, (10, 20), 7, 2)
+                .report(1, (21, 30), 7, 1),
+            &[LeaderWentBack],
         ),
         (
             "a vote is forgotten",

@@ -121,6 +121,13 @@ pub fn good() -> Vec<(&'static str, Story)> {
                 .read((150, 160), Some(false), 21),
         ),
         (
+            "two lead in one term, the one with the greater number later",
+            Story::default()
+                .report(1, (10, 20), 7, 1)
+                .report(2, (10, 20), 7, 2)
+                .report(1, (21, 30), 7, 2),
+        ),
+        (
             "a fence as late as it may be",
             Story::default()
                 .end((100, 2_900), token(), Verb::Revoke, Outcome::Enforced(20))

@@ -49,7 +49,7 @@ fn every_complaint_has_a_history_that_earns_it() {
         LostWrite,
         RevisionTwice,
         FenceLate,
-        TwoLeaders,
+        LeaderWentBack,
         TermWentBack,
         StatesDiffer,
     ];
