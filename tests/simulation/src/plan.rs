@@ -42,7 +42,7 @@ impl Plan {
             voters,
             trial_us: trial_s * 1_000_000,
             step_us: random.choice([1_000, 1_000, 2_000]).unwrap_or(1_000),
-            tick_ms: random.choice([50, 100, 150, 200]).unwrap_or(100),
+            tick_ms: random.choice([50, 100, 100]).unwrap_or(100),
             latency_us: 100..slowest,
             flush_us: 100..random.u64(400..6_000),
             compaction: Compaction {
